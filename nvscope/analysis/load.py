@@ -1,0 +1,148 @@
+"""Reading a run through the store's reader, whatever state it is in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from nvscope.analysis.dataset import MapPoint, RunData, Spectra
+from nvscope.config import Loading
+from nvscope.config.stored import from_stored
+from nvscope.errors import DataError
+from nvscope.store.reader import PointReader, RunReader
+
+_WARNING_KINDS = ("warning", "abort", "block-rejected", "fault", "alarm")
+
+
+def load_run(run_dir: Path) -> RunData:
+    """Read a run's points, maps and what the operator knew; what cannot be read is named among the warnings.
+
+    Raises
+    ------
+    DataError
+        If the directory holds no run.
+    """
+    reader = RunReader(run_dir)
+    problems: list[str] = []
+    info = _info(reader, problems)
+    points = [_point(reader, number, problems) for number in reader.points]
+    if reader.damaged_lines:
+        problems.append(f"{reader.damaged_lines} lines of the journal are damaged and were left out")
+    times = [line.rig_time for line in reader.journal if line.rig_time is not None]
+    outcome = reader.outcome
+    return RunData(
+        path=reader.path,
+        info=info,
+        points=tuple(point for point in points if point is not None),
+        loading=_loading(info, problems),
+        warnings=(*_warnings(reader), *((None, problem) for problem in problems)),
+        outcome=outcome.outcome,
+        reason=outcome.reason,
+        start=times[0] if times else float("nan"),
+        duration=times[-1] - times[0] if times else float("nan"),
+        spectra=lambda number, rows, columns: read_spectra(reader.point(number), rows, columns),
+    )
+
+
+def _info(reader: RunReader, problems: list[str]) -> dict[str, Any]:
+    try:
+        return msgspec.structs.asdict(reader.info)
+    except DataError as error:
+        problems.append(str(error))
+        return {}
+
+
+def _loading(info: Mapping[str, Any], problems: list[str]) -> Loading | None:
+    stored = info.get("loading")
+    if not stored:
+        return None
+    try:
+        return from_stored(Loading, stored)
+    except ValueError as error:
+        problems.append(f"the loading in run.json is not usable, maps have no scale: {error}")
+        return None
+
+
+class _LazyMaps(Mapping[str, NDArray[Any]]):
+    """Maps read from disk when asked for, and kept."""
+
+    def __init__(self, arrays: Mapping[str, Any]) -> None:
+        self._arrays = arrays
+        self._read: dict[str, NDArray[Any]] = {}
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        if name not in self._read:
+            self._read[name] = np.asarray(self._arrays[name][...])
+        return self._read[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._arrays
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._arrays)
+
+    def __len__(self) -> int:
+        return len(self._arrays)
+
+
+def _point(reader: RunReader, number: int, problems: list[str]) -> MapPoint | None:
+    try:
+        point = reader.point(number)
+        attrs = point.attrs
+        arrays, fit_attrs = point.map_arrays()
+    except (DataError, OSError, ValueError) as error:
+        problems.append(f"point {number} cannot be read: {error}")
+        return None
+    return MapPoint(
+        index=number,
+        purpose=str(attrs.get("purpose", attrs.get("kind", ""))),
+        temperature=_number(attrs, "temperature"),
+        field=_number(attrs, "field"),
+        attrs=attrs,
+        maps=_LazyMaps(arrays),
+        frames=point.frames,
+        final=bool(fit_attrs.get("final", True)),
+    )
+
+
+def _number(attrs: Mapping[str, Any], name: str) -> float:
+    value = attrs.get(name)
+    return float(value) if isinstance(value, int | float) else float("nan")
+
+
+def _warnings(reader: RunReader) -> list[tuple[float | None, str]]:
+    found = []
+    for line in reader.journal:
+        if line.kind in _WARNING_KINDS:
+            what = line.data.get("text") or line.data.get("reason") or line.data.get("message") or str(line.data)
+            where = (
+                f"block {line.data['block']} of point {line.data['point']}: " if line.kind == "block-rejected" else ""
+            )
+            found.append((line.rig_time, f"{where}{what}"))
+    return found
+
+
+def read_spectra(point: PointReader, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> Spectra:
+    """Return mean spectra of a few pixels, microwave-off frames divided out where there are any.
+
+    The noise is that of a Poisson signal of one electron per count, right in shape; its scale depends on the camera.
+
+    Raises
+    ------
+    DataError
+        If the point has no committed frames.
+    """
+    mean = point.mean()
+    signal = mean.values[:, rows, columns]
+    frames = np.asarray(mean.coords["frames"].values, dtype=np.float64)
+    if point.frame_counts("reference").any():
+        off = point.mean("reference").values[:, rows, columns]
+        signal = signal / off * np.nanmean(off, axis=0)
+    good = np.isfinite(signal).all(axis=1) & (frames > 0)
+    noise = np.sqrt(np.maximum(signal, 1.0) / np.maximum(frames, 1.0)[:, None])
+    return Spectra(point.frequencies[good], signal[good], noise[good])

@@ -1,0 +1,126 @@
+"""Stored points fitted again: in chunks of rows, larger than memory, beside the maps of the run, which stay."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import dask
+import numpy as np
+from numpy.typing import NDArray
+
+from nvscope.errors import DataError
+from nvscope.nv import GAMMA
+from nvscope.odmr import ODMRFit, fit
+from nvscope.odmr.known_field import SEPARATE, find_pairs
+from nvscope.odmr.noise import PoissonNoise
+from nvscope.store.reader import PointReader, RunReader
+from nvscope.store.refits import write_refit
+
+CHUNK_BYTES = 64 * 1024 * 1024
+"""Spectra in memory at once, as float64."""
+
+_MAPS = (
+    "f_minus", "f_plus", "half_splitting", "center", "contrast_minus", "contrast_plus", "width_minus", "width_plus",
+    "f_minus_err", "f_plus_err", "half_splitting_err", "center_err",
+)  # fmt: skip
+
+
+def refit_run(
+    run_dir: Path,
+    name: str,
+    *,
+    model: str = "lorentzian",
+    baseline: str = "auto",
+    points: Iterable[int] | None = None,
+    progress: Callable[[int, float], None] = lambda point, fitted: None,
+) -> list[int]:
+    """Fit the points of a run again.
+
+    Parameters
+    ----------
+    run_dir : Path
+        A run that nobody is writing.
+    name : str
+        Under which name; results land in each point's ``refits/NAME/``.
+    model, baseline : str
+        As for `nvscope.odmr.fit`.
+    points : iterable of int, optional
+        Which; all ODMR points by default.
+    progress : callable
+        Told each point when done, with the share of its pixels that was fitted.
+
+    Returns
+    -------
+    list of int
+        The points fitted.
+
+    Raises
+    ------
+    DataError
+        If nothing is there to fit, or the name is taken.
+    """
+    reader = RunReader(run_dir)
+    chosen = list(reader.points if points is None else points)
+    done = []
+    for number in chosen:
+        point = reader.point(number)
+        if point.kind != "odmr" or not point.commits:
+            continue
+        maps = _refit(point, model, baseline)
+        write_refit(run_dir, number, name, maps, {"model": model, "baseline": baseline})
+        progress(number, float(np.isfinite(maps["half_splitting"]).mean()))
+        done.append(number)
+    if not done:
+        raise DataError(f"{run_dir} has no ODMR point with committed data among {chosen}")
+    return done
+
+
+def _refit(point: PointReader, model: str, baseline: str) -> dict[str, NDArray[np.float32]]:
+    """Fit one point, a stripe of rows at a time, on local threads; the fit itself uses all cores."""
+    height, width = point.shape
+    rows = max(1, CHUNK_BYTES // (8 * max(1, width) * max(1, len(point.frequencies))))
+    stripes = [
+        dask.delayed(_stripe)(point, slice(first, min(first + rows, height)), model, baseline)
+        for first in range(0, height, rows)
+    ]
+    # one stripe after the other: memory stays bounded, and the kernels are parallel already
+    parts: tuple[dict[str, NDArray[np.float32]], ...] = dask.compute(*stripes, scheduler="threads", num_workers=1)
+    return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+
+
+def _stripe(point: PointReader, rows: slice, model: str, baseline: str) -> dict[str, NDArray[np.float32]]:
+    stored = point.dataset()["signal"].isel(y=rows)
+    counts = point.frame_counts()
+    total = np.zeros(stored.shape[1:], np.float64)
+    for block in range(stored.sizes["block"]):
+        total += stored.isel(block=block).values
+    frames = counts.sum(axis=0).astype(np.float64)
+    used = frames > 0
+    signal = (total[used] / frames[used, None, None]).astype(np.float32)
+    axis, attrs = point.frequencies[used], point.attrs
+    half = GAMMA * abs(float(attrs.get("field", 0.0)))
+    start = find_pairs(axis, signal, half) if half > SEPARATE else None
+    result = fit(axis, signal, model=model, baseline=baseline, noise=_noise(attrs, frames[used]), start=start)
+    return _maps(result)
+
+
+def _noise(attrs: dict[str, Any], frames: NDArray[np.float64]) -> PoissonNoise:
+    gain = attrs.get("camera_gain")
+    return PoissonNoise(
+        gain=None if gain is None else float(gain),
+        offset=float(attrs.get("camera_offset", 0.0)),
+        read_noise=float(attrs.get("read_noise", 0.0)),
+        frames=frames,
+    )
+
+
+def _maps(result: ODMRFit) -> dict[str, NDArray[np.float32]]:
+    good = result.good
+    maps = {key: np.where(good, getattr(result, key), np.nan).astype(np.float32) for key in _MAPS}
+    maps["b_z"] = (maps["half_splitting"] / GAMMA).astype(np.float32)
+    maps["b_z_err"] = (maps["half_splitting_err"] / GAMMA).astype(np.float32)
+    for key in ("chi2_reduced", "status", "baseline_degree"):
+        maps[key] = getattr(result, key).astype(np.float32)
+    return maps

@@ -1,0 +1,204 @@
+"""The closed loop: what a simulated run measured against what its sample really did, beside what photons allow."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from nvscope.analysis.bounds import pair_bound
+from nvscope.analysis.compare import Comparison, compare
+from nvscope.analysis.dataset import MapPoint, RunData
+from nvscope.analysis.load import load_run
+from nvscope.analysis.remnant import remnant_field
+from nvscope.analysis.results import analyse_series
+from nvscope.analysis.series import Series, find_series
+from nvscope.analysis.traction import measure_traction
+from nvscope.analysis.transition import TransitionStatus, fit_transition
+from nvscope.analysis.zero_field import zero_field_maps
+from nvscope.errors import DataError
+from nvscope.nv import GAMMA
+from nvscope.store.reader import PointReader, RunReader
+
+FloatArray = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+RIM = 3
+"""Pixels around the sample that count neither as inside nor as outside."""
+DEEP = 0.02
+"""Local Tc is compared where 1 − s exceeds this at the lowest temperature."""
+
+
+@dataclass(frozen=True, eq=False)
+class Validation:
+    """All comparisons of one run."""
+
+    run: str
+    rows: tuple[Comparison, ...]
+
+    def row(self, quantity: str, region: str) -> Comparison:
+        """Return one comparison; raises `KeyError` if it was not made."""
+        for row in self.rows:
+            if (row.quantity, row.region) == (quantity, region):
+                return row
+        raise KeyError(f"{quantity} was not compared {region}; there are {[(r.quantity, r.region) for r in self.rows]}")
+
+
+def validate_run(run_dir: Path) -> Validation:
+    """Compare a run with its truth.
+
+    Raises
+    ------
+    DataError
+        If there is no truth (a real run), or nothing to compare.
+    """
+    reader = RunReader(run_dir)
+    static, snapshots = reader.truth("static"), reader.truth("snapshots")
+    if static is None or snapshots is None:
+        raise DataError(f"{run_dir}: no truth.zarr; only runs on a simulated lab can be validated")
+    run = load_run(run_dir)
+    inside, outside = _regions(static)
+    rows: list[Comparison] = []
+    for series in find_series(run):
+        rows += _compare_series(reader, run, series, static, snapshots, inside, outside)
+    rows += _compare_remnant(reader, run, snapshots, inside, outside)
+    rows += _compare_traction(reader, run, static, inside, outside)
+    if not rows:
+        raise DataError(f"{run_dir}: no mapped point has a matching truth")
+    return Validation(run.path.name, tuple(rows))
+
+
+def _regions(static: xr.Dataset) -> tuple[Mask, Mask]:
+    body = np.asarray(static["mask"].values) > 0.5
+    near = ndimage.binary_dilation(body, iterations=RIM) if body.any() else body
+    return body, ~near
+
+
+def true_state(reader: RunReader, snapshots: xr.Dataset, number: int) -> xr.Dataset | None:
+    """Return the truth during a point: the mean of the snapshots taken in it, else the last one before it.
+
+    A snapshot is written when a sweep begins in a state not yet written down.
+    """
+    times = np.asarray(snapshots["rig_time"].values)
+    begin = next((x.rig_time for x in reader.lines("point-opened") if x.data["point"] == number), None)
+    end = next((x.rig_time for x in reader.lines("point-closed") if x.data["point"] == number), None)
+    if begin is None:
+        return None
+    during = np.flatnonzero((times >= begin) & (times <= (np.inf if end is None else end)))
+    if during.size:
+        return snapshots.isel(snapshot=during).mean("snapshot")
+    before = np.flatnonzero(times <= begin)
+    return snapshots.isel(snapshot=int(before[-1])) if before.size else None
+
+
+def half_splitting_bound(reader: PointReader, point: MapPoint) -> FloatArray:
+    """Return the Cramér–Rao bound (Hz) of the half splitting in every pixel, shape (y, x), from its own photons.
+
+    Light and noise come from the frames and the camera's stated gain, offset and read noise; the lines are the fitted
+    ones, which is the same to first order.
+    """
+    gain, offset, read = (
+        float(point.attrs.get(name, default))
+        for name, default in (("camera_gain", 1.0), ("camera_offset", 0.0), ("read_noise", 0.0))
+    )
+    mean = reader.mean()
+    frames = np.asarray(mean.coords["frames"].values, dtype=np.float64)
+    electrons = np.maximum((mean.values - offset) * gain, 1.0).reshape(len(frames), -1)
+    level = np.nanmax(ndimage.uniform_filter1d(electrons, 5, axis=0), axis=0)
+    with np.errstate(divide="ignore"):
+        noise = np.sqrt((electrons + read**2) / frames[:, None]) / level
+    names = ("f_minus", "f_plus", "contrast_minus", "contrast_plus", "width_minus", "width_plus")
+    lines = [point.map(name).ravel() for name in names]
+    bound = pair_bound(reader.frequencies, noise, *lines)
+    return bound.half_splitting.reshape(mean.shape[1:])
+
+
+def _compare_series(
+    reader: RunReader,
+    run: RunData,
+    series: Series,
+    static: xr.Dataset,
+    snapshots: xr.Dataset,
+    inside: Mask,
+    outside: Mask,
+) -> list[Comparison]:
+    points = [reader.point(p.index) for p in series.points]
+    states = [true_state(reader, snapshots, p.index) for p in series.points]
+    if any(state is None for state in states):
+        return []
+    known = [state for state in states if state is not None]
+    true_half = np.stack([np.asarray((s["f_plus"] - s["f_minus"]).values, dtype=np.float64) / 2 for s in known])
+    true_s = np.stack([np.asarray(s["s"].values, dtype=np.float64) for s in known])
+    bound = np.stack([half_splitting_bound(r, p) for r, p in zip(points, series.points, strict=True)])
+    s_bound = bound / GAMMA / np.abs(series.field)
+    if series.reference is not None:
+        above = half_splitting_bound(reader.point(series.reference.index), series.reference)
+        s_bound = np.hypot(s_bound, above / GAMMA / abs(series.field))
+    rows = []
+    for region, mask in (("outside", outside), ("inside", inside)):
+        if not mask.any():
+            continue
+        rows.append(compare("B", "T", region, series.b, true_half / GAMMA, series.b_err, bound / GAMMA, mask))
+        rows.append(compare("s", "1", region, series.s, true_s, series.s_err, s_bound, mask))
+    return [*rows, *_compare_tc(run, series, static, true_s, s_bound)]
+
+
+def _compare_tc(
+    run: RunData, series: Series, static: xr.Dataset, true_s: FloatArray, s_bound: FloatArray
+) -> list[Comparison]:
+    fit = analyse_series(series, run.loading).tc_map
+    deep = (1 - true_s[0] > DEEP) & np.isfinite(true_s[0])
+    if fit is None or not deep.any():
+        return []
+    # the same ruler laid on noiseless curves, with the noise that photons allow: the best this reading could do
+    best = fit_transition(series.temperature, true_s, s_bound, shared_shape=True)
+    tc = np.where(fit.status == TransitionStatus.FOUND, fit.tc, np.nan)
+    true_tc = np.asarray(static["tc"].values, dtype=np.float64)
+    return [compare("Tc", "K", "where 1 − s > 0.02", tc, true_tc, fit.total_err, best.tc_err, deep)]
+
+
+def _compare_remnant(
+    reader: RunReader, run: RunData, snapshots: xr.Dataset, inside: Mask, outside: Mask
+) -> list[Comparison]:
+    rows: list[Comparison] = []
+    for zero in zero_field_maps(run):
+        state = true_state(reader, snapshots, zero.point.index)
+        if state is None or zero.reference is None:
+            continue
+        found = zero.remnant
+        bounds = [half_splitting_bound(reader.point(p.index), p) for p in (zero.point, zero.reference)]
+        halves = [p.map("half_splitting") for p in (zero.point, zero.reference)]
+        best = remnant_field(halves[0], bounds[0], halves[1], bounds[1])
+        true = np.abs(np.asarray(state["b_z"].values, dtype=np.float64))
+        for region, mask in (("outside", outside), ("inside", inside)):
+            if mask.any():
+                rows.append(compare("|B| at H = 0", "T", region, found.b, true, found.b_err, best.b_err, mask))
+                # the square has symmetric noise, also where the field is 0
+                row = compare(
+                    "B² at H = 0", "T2", region, found.b_squared, true**2, found.b_squared_err, best.b_squared_err, mask
+                )
+                rows.append(row)
+    return rows
+
+
+def _compare_traction(
+    reader: RunReader, run: RunData, static: xr.Dataset, inside: Mask, outside: Mask
+) -> list[Comparison]:
+    found = measure_traction(run)
+    if found is None or "sigma_zz" not in static:
+        return []
+    rows = []
+    for quantity, measured, err in (
+        ("sigma_zz", found.sigma_zz, found.sigma_zz_err),
+        ("tau", found.tau, found.tau_err),
+    ):
+        true = np.asarray(static[quantity].values, dtype=np.float64)
+        for region, mask in (("outside", outside), ("inside", inside)):
+            if mask.any():
+                # the stated uncertainties are the bound: the fit is efficient, and its lines' errors come from photons
+                rows.append(compare(quantity, "Pa", region, measured, true, err, err, mask))
+    return rows

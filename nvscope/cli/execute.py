@@ -1,0 +1,94 @@
+"""Running a session under the operator's eyes: live display, Ctrl-C, report, exit code."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+from importlib import import_module
+from pathlib import Path
+
+from rich.console import Console
+
+from nvscope.cli.display import Display
+from nvscope.engine.request import RunRequest, RunResult
+from nvscope.engine.session import Session
+
+DONE, FAILED, ABORTED = 0, 1, 3
+
+_WAIT = 0.1
+
+
+def execute(request: RunRequest) -> int:
+    """Run, show, report; returns the exit code.
+
+    The session runs in a thread of its own so that Ctrl-C reaches the main thread at once: the first makes the rig
+    safe and ends the run in order, the second ends the program without waiting for anything but the safe state.
+    """
+    # what goes wrong reaches the operator as one sentence and the journal in full; not as tracebacks in between
+    logging.getLogger("bluesky").setLevel(logging.CRITICAL + 1)
+    # a shell that starts a program in the background has it ignore Ctrl-C; making the rig safe must not depend on that
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    console = Console()
+    display = Display(console)
+    session = Session(request, display.update)
+    threading.Thread(target=_warm_up, name="nvscope-imports", daemon=True).start()
+    outcome: list[RunResult | BaseException] = []
+    over = threading.Event()
+    thread = threading.Thread(target=_collect, args=(session, outcome, over), name="nvscope-session", daemon=True)
+    interrupts = 0
+    with display:
+        thread.start()
+        while not over.is_set():
+            try:
+                over.wait(_WAIT)  # not join: a Ctrl-C inside it makes Python believe the thread has ended
+            except KeyboardInterrupt:
+                interrupts += 1
+                if interrupts > 1:
+                    display.say("second Ctrl-C: not waiting any longer; the outputs were made safe at the first")
+                    display.close()
+                    os._exit(ABORTED)
+                display.say("Ctrl-C: making the rig safe and closing the run (again to stop waiting)")
+                threading.Thread(target=session.abort, args=("operator pressed Ctrl-C",), daemon=True).start()
+    result = outcome[0]
+    if isinstance(result, BaseException):
+        raise result
+    return _conclude(result, console)
+
+
+def _collect(session: Session, outcome: list[RunResult | BaseException], over: threading.Event) -> None:
+    try:
+        outcome.append(session.execute())
+    except BaseException as error:  # re-raised by the main thread
+        outcome.append(error)
+    finally:
+        over.set()
+
+
+def _warm_up() -> None:
+    """Import what the report needs while the run is waiting for instruments anyway."""
+    import_module("nvscope.analysis.report")
+
+
+def _conclude(result: RunResult, console: Console) -> int:
+    report = _report(result.directory, console)
+    colour = {"done": "green", "aborted": "yellow", "failed": "red"}[result.outcome]
+    reason = f": {result.reason}" if result.reason else ""
+    console.print(f"[{colour}]{result.outcome}[/]", end="")
+    console.print(reason, markup=False, highlight=False)
+    console.print(f"data    {result.directory}", markup=False, highlight=False, soft_wrap=True)
+    if report is not None:
+        console.print(f"report  {report}", markup=False, highlight=False, soft_wrap=True)
+    return {"done": DONE, "failed": FAILED, "aborted": ABORTED}[result.outcome]
+
+
+def _report(directory: Path, console: Console) -> Path | None:
+    """Write the report; a report that fails must not turn a good run into a bad one."""
+    from nvscope.analysis.report import make_report
+
+    try:
+        return make_report(directory)
+    except Exception as error:
+        console.print(f"the report could not be written: {type(error).__name__}: {error}", markup=False)
+        return None

@@ -1,0 +1,82 @@
+"""``nvscope plan``: what a sequence would do, without touching anything."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from nvscope.cli.selection import (
+    LoadingOption,
+    PressureOption,
+    RigOption,
+    SampleOption,
+    SetOption,
+    resolve_parameters,
+    select,
+)
+
+if TYPE_CHECKING:
+    from nvscope.plans import PlanSummary
+
+SHAPE = (64, 64)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+
+    @app.command()
+    def plan(
+        sequence: Annotated[str, typer.Argument(help="Name of a sequence, or path of a Python file that defines one.")],
+        rig: RigOption = "simulated",
+        sample: SampleOption = "s1",
+        loading: LoadingOption = None,
+        pressure: PressureOption = None,
+        settings: SetOption = None,
+    ) -> None:
+        """Print the steps of a sequence with times, limits checked; no hardware is touched."""
+        from nvscope.engine.planning import planning_rig
+        from nvscope.plans import dry_run, find_sequence
+
+        found = find_sequence(sequence)
+        selection = select(rig, sample, loading, pressure)
+        parameters = resolve_parameters(found, settings or [])
+        devices = planning_rig(selection.rig, selection.sample, selection.loading, SHAPE)
+        summary = dry_run(found.plan(devices, parameters))
+        _print(summary, f"{found.name}: {found.summary}", Console())
+
+
+def _print(summary: PlanSummary, title: str, console: Console) -> None:
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for name, justify in (
+        ("start", "right"),
+        ("takes", "right"),
+        ("step", "left"),
+        ("T (K)", "right"),
+        ("H (G)", "right"),
+    ):
+        table.add_column(name, justify=justify)  # type: ignore[arg-type]
+    for step in summary.steps:
+        table.add_row(
+            clock_text(step.start),
+            clock_text(step.duration),
+            step.text,
+            f"{step.temperature:.4g}",
+            f"{step.field * 1e4:.4g}",
+        )
+    console.print(table)
+    end = datetime.now() + timedelta(seconds=summary.duration)
+    console.print(
+        f"{len(summary.steps)} steps, {summary.points} points, {summary.frames} frames, "
+        f"{summary.bytes / 1e6:.0f} MB before compression; takes {clock_text(summary.duration)}, "
+        f"would end {end:%Y-%m-%d %H:%M}. All within the rig's limits."
+    )
+
+
+def clock_text(seconds: float) -> str:
+    """Write a duration as h:mm:ss."""
+    whole = round(seconds)
+    return f"{whole // 3600}:{whole // 60 % 60:02d}:{whole % 60:02d}"

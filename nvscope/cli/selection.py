@@ -1,0 +1,115 @@
+"""Options many verbs share, and what they select."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Sequence as Many
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, get_origin
+
+import typer
+
+from nvscope.config import Frozen, Loading, Rig, Sample, find_config, load_toml, read_model, validate
+from nvscope.config.pairs import parse_pairs
+from nvscope.errors import ConfigError
+
+if TYPE_CHECKING:
+    from nvscope.plans import Sequence
+
+RigOption = Annotated[str, typer.Option("--rig", help="Rig: a name or a TOML file.", metavar="RIG")]
+SampleOption = Annotated[str, typer.Option("--sample", help="Sample: a name or a TOML file.", metavar="SAMPLE")]
+LoadingOption = Annotated[
+    str | None, typer.Option("--loading", help="Loading: a name or a TOML file; as the sample if not given.")
+]
+PressureOption = Annotated[
+    str | None, typer.Option("--pressure", help='Nominal pressure in place of the loading\'s, e.g. "23 GPa".')
+]
+FaultOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--fault", help='A fault of the simulated lab, e.g. "instrument=laser, kind=interlock, at=60 s"; repeatable.'
+    ),
+]
+SetOption = Annotated[
+    list[str] | None, typer.Option("--set", help='A parameter of the sequence, e.g. field="120 G"; repeatable.')
+]
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Rig, sample and loading, resolved."""
+
+    rig: Rig
+    sample: Sample
+    loading: Loading
+    source: str
+
+
+def select(
+    rig: str, sample: str, loading: str | None, pressure: str | None = None, faults: Many[str] = ()
+) -> Selection:
+    """Read rig, sample and loading files; `faults` are added to those of the rig file."""
+    rig_file = find_config("rigs", rig)
+    loading_file = find_config("loadings", loading or Path(sample).stem)
+    described = load_toml(rig_file)
+    if faults:
+        described["faults"] = [*described.get("faults", []), *(parse_pairs(text, "--fault") for text in faults)]
+    loaded = load_toml(loading_file)
+    if pressure is not None:
+        loaded["nominal_pressure"] = pressure
+    return Selection(
+        rig=validate(Rig, described, str(rig_file)),
+        sample=read_model(Sample, "samples", sample),
+        loading=validate(Loading, loaded, str(loading_file) if pressure is None else f"{loading_file} with --pressure"),
+        source=str(rig_file),
+    )
+
+
+def resolve_parameters(sequence: Sequence, settings: Many[str]) -> Frozen:
+    """Return the sequence's parameters: its defaults, the file in ``configs/sequences``, then every ``--set``."""
+    data: dict[str, Any] = {}
+    source = f"sequence {sequence.name}"
+    try:
+        path = find_config("sequences", sequence.name)
+    except ConfigError:
+        pass  # a sequence without a file uses its own defaults
+    else:
+        data = load_toml(path)
+        source = str(path)
+        validate(sequence.parameters, data, source)
+    for text in settings:
+        key, equals, value = text.partition("=")
+        if not equals or not key.strip():
+            raise ConfigError(f'--set {text}: write it as NAME=VALUE, for example --set field="97 G"')
+        data[key.strip()] = _fitting(sequence.parameters, key.strip(), _value(value.strip()))
+        source = f"--set {text}" if len(settings) == 1 else "--set"
+    return validate(sequence.parameters, data, source)
+
+
+def _fitting(parameters: type[Frozen], name: str, value: Any) -> Any:
+    """A single value for a parameter that takes several is a list of one."""
+    field = parameters.model_fields.get(name)
+    several = field is not None and get_origin(field.annotation) is tuple
+    return [value] if several and not isinstance(value, list) else value
+
+
+def _value(text: str) -> Any:
+    """Read a value as TOML would, bare text as a string: ``8``, ``true``, ``120 G``, ``["30 K", "40 K"]``."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return [part.strip() for part in text.split(",")] if "," in text else text
+
+
+def parse_pixels(text: str | None) -> tuple[int, int] | None:
+    """Read ``"64x64"``."""
+    if text is None:
+        return None
+    try:
+        height, width = (int(part) for part in text.lower().split("x"))
+    except ValueError:
+        raise ConfigError(f'--pixels {text}: write it as HEIGHTxWIDTH, for example "64x64"') from None
+    if not (4 <= height <= 4096 and 4 <= width <= 4096):
+        raise ConfigError(f"--pixels {text}: between 4x4 and 4096x4096")
+    return height, width

@@ -1,0 +1,147 @@
+"""Starting runs from the window: the sequences, forms and plans that only the command line can know."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from importlib.metadata import entry_points
+from importlib.util import find_spec
+from inspect import get_annotations
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+import platformdirs
+from pydantic.fields import FieldInfo
+
+from nvscope.cli.selection import resolve_parameters, select
+from nvscope.config import config_folders
+from nvscope.config.stored import field_unit, value_text
+from nvscope.errors import ConfigError
+from nvscope.gui.launch import Field, Plan, PlanStep, Request
+from nvscope.plans import dry_run, find_sequence
+
+SHAPE = (64, 64)
+
+
+class CommandLauncher:
+    """Implements `nvscope.gui.launch.Launcher` with what ``nvscope plan`` and ``nvscope run`` use.
+
+    Parameters
+    ----------
+    arguments : sequence of str
+        More arguments for every ``nvscope run`` it starts.
+
+    Attributes
+    ----------
+    processes : list of Popen
+        The runs started here that had not ended when the last was started.
+    """
+
+    def __init__(self, arguments: Sequence[str] = ()) -> None:
+        self._arguments = tuple(arguments)
+        self.processes: list[subprocess.Popen[bytes]] = []
+
+    def sequences(self) -> dict[str, str]:
+        """Return the installed sequences with a line about each."""
+        names = sorted(entry.name for entry in entry_points(group="nvscope.sequences"))
+        return {name: find_sequence(name).summary for name in names}
+
+    def rigs(self) -> list[str]:
+        """Return the names of the rig files there are."""
+        return _names("rigs")
+
+    def samples(self) -> list[str]:
+        """Return the names of the sample files there are."""
+        return _names("samples")
+
+    def fields(self, sequence: str) -> list[Field]:
+        """Return a sequence's parameters with the values a run would use now, its own before those it shares."""
+        found = find_sequence(sequence)
+        resolved = resolve_parameters(found, [])
+        known = found.parameters.model_fields
+        own_first = [name for model in found.parameters.__mro__ for name in get_annotations(model)]
+        names = list(dict.fromkeys([*(name for name in own_first if name in known), *known]))
+        return [_field(name, known[name], getattr(resolved, name)) for name in names]
+
+    def plan(self, request: Request) -> Plan:
+        """Walk the plan; raises `NvscopeError` naming what is wrong."""
+        from nvscope.engine.planning import planning_rig
+
+        sequence = find_sequence(request.sequence)
+        selection = select(request.rig, request.sample, None)
+        parameters = resolve_parameters(sequence, _settings(request.settings))
+        devices = planning_rig(selection.rig, selection.sample, selection.loading, SHAPE)
+        walked = dry_run(sequence.plan(devices, parameters))
+        steps = tuple(PlanStep(s.text, s.start, s.duration, s.temperature, s.field) for s in walked.steps)
+        summary = f"{len(steps)} steps, {walked.points} points, {walked.frames} frames; within the rig's limits"
+        return Plan(steps, walked.duration, summary)
+
+    def start(self, request: Request) -> str:
+        """Start ``nvscope run`` as a process that outlives the window; returns the file its output goes to."""
+        self.plan(request)  # refuse here, in words, rather than in a file
+        command = [sys.executable, "-m", "nvscope.cli", "run", request.sequence]
+        command += ["--rig", request.rig, "--sample", request.sample]
+        for setting in _settings(request.settings):
+            command += ["--set", setting]
+        if request.note:
+            command += ["--note", request.note]
+        folder = Path(platformdirs.user_log_dir("nvscope", appauthor=False))
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError:
+            folder = Path(tempfile.gettempdir())
+        log = folder / f"run-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.log"
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                [*command, *self._arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                **_detached(),
+            )
+        self.processes = [*(one for one in self.processes if one.poll() is None), process]
+        return str(log)
+
+
+def require_window() -> None:
+    """Raise `ConfigError` if there is nothing to open a window with."""
+    for package in ("PySide6", "pyqtgraph"):
+        if find_spec(package) is None:
+            raise ConfigError(f'--watch needs {package}; install it with: pip install "nvscope[gui]"')
+
+
+def open_window() -> subprocess.Popen[bytes]:
+    """Open the window on the run of this process, as a process that neither holds it up nor ends with it."""
+    command = [sys.executable, "-m", "nvscope.cli", "watch", "--process", str(os.getpid())]
+    return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, **_detached())
+
+
+def _detached() -> dict[str, Any]:
+    """Return what makes a process outlive the window, and Ctrl-C in the window's terminal."""
+    if sys.platform == "win32":
+        return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}
+    return {"start_new_session": True}
+
+
+def _settings(settings: Mapping[str, str]) -> list[str]:
+    return [f"{name}={value}" for name, value in settings.items()]
+
+
+def _names(kind: str) -> list[str]:
+    return sorted({file.stem for folder in config_folders() for file in (folder / kind).glob("*.toml")})
+
+
+def _field(name: str, info: FieldInfo, value: object) -> Field:
+    unit = field_unit(info)
+    choices = get_args(info.annotation) if get_origin(info.annotation) is Literal else ()
+    return Field(
+        name=name,
+        value="" if value is None else value_text(value, unit),
+        meaning=info.description or "",
+        unit=unit.display if unit is not None else "",
+        choices=tuple(str(choice) for choice in choices),
+    )

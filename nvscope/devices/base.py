@@ -1,0 +1,129 @@
+"""What the bluesky devices of a rig have in common."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Generic, TypeVar
+
+from nvscope.clock import Clock
+from nvscope.devices.status import TaskStatus
+from nvscope.devices.worker import Worker
+from nvscope.errors import NvscopeError
+
+RoleT = TypeVar("RoleT")
+Observer = Callable[[Mapping[str, float]], None]
+"""Told every housekeeping value (SI, by history column) as soon as it is read."""
+
+
+@dataclass(frozen=True)
+class Assumed:
+    """What a plan is assumed to have brought about when it is walked without hardware."""
+
+    time: float = 0.0
+    temperature: float = 295.0
+    field: float = 0.0
+    points: int = 0
+    frames: int = 0
+    bytes: int = 0
+
+    def after(self, seconds: float, **changes: float) -> Assumed:
+        """Return the state `seconds` later with `changes`."""
+        return replace(self, time=self.time + seconds, **changes)  # type: ignore[arg-type]
+
+
+class Device(Generic[RoleT]):
+    """A bluesky device over a role; subclasses add what moves, waits and is read.
+
+    Parameters
+    ----------
+    name : str
+        Role name in the rig file; prefix of its data keys.
+    role : object or None
+        The driver; None in a device that only plans.
+    worker : Worker or None
+        Runs the driver's calls.
+    clock : Clock
+        Rig time.
+    observe : callable
+        Told every value read.
+    """
+
+    parent = None
+
+    def __init__(
+        self,
+        name: str,
+        role: RoleT | None,
+        worker: Worker | None,
+        clock: Clock,
+        observe: Observer = lambda values: None,
+    ) -> None:
+        self.name = name
+        self._role = role
+        self._worker = worker
+        self.clock = clock
+        self._observe = observe
+        self._stopping = asyncio.Event()
+        self._moving = False
+
+    @property
+    def role(self) -> RoleT:
+        """The driver."""
+        if self._role is None:
+            raise NvscopeError(f"{self.name}: this rig only plans; it has no hardware behind it")
+        return self._role
+
+    @property
+    def worker(self) -> Worker:
+        """The thread that talks to the instrument."""
+        if self._worker is None:
+            raise NvscopeError(f"{self.name}: this rig only plans; it has no hardware behind it")
+        return self._worker
+
+    def _start(self, work: Coroutine[Any, Any, None], name: str) -> TaskStatus:
+        self._stopping.clear()
+
+        async def guarded() -> None:
+            self._moving = True
+            try:
+                await work
+            finally:
+                self._moving = False
+
+        return TaskStatus(guarded(), f"{self.name}: {name}")
+
+    async def _pause_for(self, seconds: float) -> bool:
+        """Sleep rig time; returns True if the device has been told to stop meanwhile."""
+        sleeper = asyncio.ensure_future(self.clock.sleep(seconds))
+        stopper = asyncio.ensure_future(self._stopping.wait())
+        try:
+            await asyncio.wait({sleeper, stopper}, return_when=asyncio.FIRST_COMPLETED)
+            if sleeper.done():
+                sleeper.result()  # a lost clock is an error, not a stop
+            return self._stopping.is_set()
+        finally:
+            for future in (sleeper, stopper):
+                if not future.done():
+                    future.cancel()
+
+    def stop(self, *, success: bool = True) -> None:
+        """End a movement where it is; a device at rest is left alone."""
+        if self._moving:
+            self._stopping.set()
+
+    async def describe(self) -> dict[str, Any]:
+        """Describe the data keys of `read`."""
+        return {
+            key: {"source": f"nvscope:{self.name}", "dtype": "number", "shape": [], "units": units}
+            for key, units in self.units().items()
+        }
+
+    def units(self) -> Mapping[str, str]:
+        """Return the unit of every key that `read` returns."""
+        raise NotImplementedError
+
+    def _reading(self, values: Mapping[str, float]) -> dict[str, Any]:
+        now = self.clock.now()
+        return {key: {"value": value, "timestamp": now} for key, value in values.items()}

@@ -1,0 +1,149 @@
+"""The applied field as something a plan can set."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from nvscope.clock import Clock
+from nvscope.config import Limits, Settling
+from nvscope.devices.base import Assumed, Device, Observer
+from nvscope.devices.roles import Magnet, MagnetState, RampingMagnet, SteppedMagnet
+from nvscope.devices.settle import Band, settle
+from nvscope.devices.status import TaskStatus
+from nvscope.devices.worker import Worker
+from nvscope.errors import InstrumentError, LimitError
+
+_STEP_INTERVAL = 0.25
+"""Rig seconds between steps of a software ramp."""
+_POLL = 1.0
+_LARGEST_RESIDUAL = 50e-4
+"""T; anything larger is not the earth, a building or remanence."""
+
+
+@dataclass(frozen=True)
+class Field:
+    """A field to reach along the magnet's axis (T) and the rate of the ramp (T/s)."""
+
+    target: float
+    rate: float
+
+
+@dataclass(frozen=True)
+class Residual:
+    """A field (T, along the axis) that is there at zero current: from now on part of H, and cancelled at H = 0."""
+
+    field: float
+
+
+class MagnetDevice(Device[Magnet]):
+    """Ramps the field, in steps where the supply does not ramp by itself, and waits until it is there."""
+
+    def __init__(
+        self,
+        role: Magnet | None,
+        worker: Worker | None,
+        clock: Clock,
+        limits: Limits,
+        settling: Settling,
+        observe: Observer = lambda values: None,
+        name: str = "magnet",
+    ) -> None:
+        super().__init__(name, role, worker, clock, observe)
+        self._limits = limits
+        self._settling = settling
+        self._residual = 0.0
+
+    def check(self, value: Field | Residual) -> None:
+        """Refuse what the rig's limits forbid."""
+        if isinstance(value, Residual):
+            if not abs(value.field) <= _LARGEST_RESIDUAL:
+                raise LimitError(
+                    f"a residual field of {value.field * 1e4:g} G is more than {_LARGEST_RESIDUAL * 1e4:g} G; "
+                    "look for a magnetised part before cancelling it"
+                )
+            return
+        if not abs(value.target) <= self._limits.field * (1 + 1e-9):
+            raise LimitError(
+                f"field {value.target * 1e4:g} G is beyond this rig's limit of ±{self._limits.field * 1e4:g} G"
+            )
+        if not 0 < value.rate <= self._limits.field_rate * (1 + 1e-9):
+            raise LimitError(
+                f"field rate {value.rate * 1e4:g} G/s is outside this rig's limit of "
+                f"{self._limits.field_rate * 1e4:g} G/s"
+            )
+
+    def set(self, value: Field | Residual) -> TaskStatus:
+        """Ramp to a `Field` and settle there, or take note of a `Residual`; nothing moves then."""
+        self.check(value)
+        if isinstance(value, Residual):
+            return self._start(self._note(value), f"residual {value.field * 1e4:g} G")
+        return self._start(self._move(value), f"to {value.target * 1e4:g} G")
+
+    async def _note(self, value: Residual) -> None:
+        self._residual = value.field
+        self._observe({"residual_field": value.field})
+        await self.field()
+
+    async def _move(self, value: Field) -> None:
+        start = await self.field()
+        offset = self._residual
+        ramp_end = self.clock.now() + abs(value.target - start) / value.rate
+        if isinstance(self.role, SteppedMagnet):
+            if not await self._step(self.role, start, value, offset):
+                return
+        elif isinstance(self.role, RampingMagnet):
+            await self.worker.call(self.role.start_ramp, value.target - offset, value.rate)
+        else:
+            raise InstrumentError(f"{self.name}: the driver can neither ramp nor be stepped")
+        settling = self._settling
+        band = Band(value.target, settling.field_band, settling.field_dwell, ramp_end, settling.field_timeout, "T")
+        if not await settle(self.clock, self._checked_field, band, lambda _: _POLL, self._pause_for, self.name):
+            await self.worker.call(self.role.pause)
+
+    async def _step(self, role: SteppedMagnet, start: float, value: Field, offset: float) -> bool:
+        """Walk from `start` to the target in steps no faster than the rate; False if told to stop."""
+        stride = value.rate * _STEP_INTERVAL
+        steps = max(1, math.ceil(abs(value.target - start) / stride - 1e-9))
+        for step in range(1, steps + 1):
+            await self.worker.call(role.set_field, start + (value.target - start) * step / steps - offset)
+            if step % 4 == 0:
+                await self.field()
+            if await self._pause_for(_STEP_INTERVAL):
+                return False
+        return True
+
+    async def _checked_field(self) -> float:
+        state = await self.worker.call(self.role.state)
+        if state in (MagnetState.QUENCHED, MagnetState.FAULT):
+            raise InstrumentError(
+                f"{self.name}: the magnet reports {state.value}; it stays as it is until somebody has looked at it"
+            )
+        return await self.field()
+
+    async def field(self) -> float:
+        """Read the applied field (T), a known residual included."""
+        value = await self.worker.call(self.role.field) + self._residual
+        self._observe({"field": value})
+        return value
+
+    async def read(self) -> dict[str, Any]:
+        """Read the field as bluesky wants it."""
+        return self._reading({f"{self.name}_field": await self.field()})
+
+    def units(self) -> Mapping[str, str]:
+        """Return the units of `read`."""
+        return {f"{self.name}_field": "T"}
+
+    def estimate(self, value: Field | Residual, before: Assumed) -> Assumed:
+        """Return what setting `value` is assumed to bring about."""
+        if isinstance(value, Residual):
+            return before
+        ramp = abs(value.target - before.field) / value.rate
+        return before.after(ramp + self._settling.field_dwell, field=value.target)
+
+    def predict(self, state: Assumed) -> dict[str, Any]:
+        """Return the reading a plan would see."""
+        return self._reading({f"{self.name}_field": state.field})

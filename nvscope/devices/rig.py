@@ -1,0 +1,28 @@
+"""The devices of one rig, as a sequence sees them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nvscope.clock import Clock
+from nvscope.config import Loading, Rig, Sample
+from nvscope.devices.cryostat import CryostatDevice
+from nvscope.devices.magnet import MagnetDevice
+from nvscope.devices.odmr import OdmrDevice
+from nvscope.devices.transport import TransportDevice
+
+
+@dataclass(frozen=True)
+class RigDevices:
+    """What a plan is given: devices by role, and what is known of rig, sample and loading."""
+
+    config: Rig
+    sample: Sample
+    loading: Loading
+    clock: Clock
+    cryostat: CryostatDevice
+    magnet: MagnetDevice
+    odmr: OdmrDevice
+    transport: TransportDevice | None
+    expected_center: float
+    """Rough centre of the lines (Hz) at the nominal pressure; good to 0.3 GHz."""

@@ -1,0 +1,62 @@
+"""Where an ODMR device sends its frames, and what it hears back; the engine provides one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class FrameTag:
+    """Which frame this is: indices into point, block, sweep and frequency axis, and its number in the train."""
+
+    point: int
+    block: int
+    sweep: int
+    step: int
+    number: int
+    reference: bool
+    rig_time: float
+
+
+@dataclass(frozen=True)
+class MapSummary:
+    """What the newest maps say: medians over fitted pixels (Hz, T) and how many pixels were fitted."""
+
+    center: float
+    half_splitting: float
+    b_err: float
+    fitted_fraction: float
+    extra: Mapping[str, float] = field(default_factory=dict)
+
+
+class FrameSink(Protocol):
+    """Lossless way out for frames; every await is bounded and raises when its far side has gone."""
+
+    async def open_point(
+        self, kind: str, frequencies: Sequence[float], shape: tuple[int, int], attrs: Mapping[str, Any]
+    ) -> int:
+        """Announce a point; returns its number."""
+        ...
+
+    async def frame(self, tag: FrameTag, image: NDArray[np.uint16]) -> None:
+        """Send one frame; waits while the readers are behind."""
+        ...
+
+    async def close_block(
+        self, point: int, block: int, frames: int, sweeps: int, valid: bool, reason: str = ""
+    ) -> None:
+        """Close a block; returns once a valid one is on disk and in the journal."""
+        ...
+
+    async def close_point(self, point: int, attrs: Mapping[str, Any]) -> MapSummary | None:
+        """Close a point; returns the summary of its final maps, None if there are none."""
+        ...
+
+    def latest(self, point: int) -> MapSummary | None:
+        """Return the summary of the newest maps of a point, without waiting."""
+        ...

@@ -1,0 +1,1 @@
+"""The RunEngine set up for a rig: processes, limits, safe state, control."""

@@ -1,0 +1,91 @@
+"""From connected instruments to the devices a sequence sees."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeVar, cast
+
+from nvscope.clock import Clock
+from nvscope.config import Loading, Rig, Sample
+from nvscope.devices.base import Observer
+from nvscope.devices.cryostat import CryostatDevice
+from nvscope.devices.magnet import MagnetDevice
+from nvscope.devices.odmr import OdmrDevice
+from nvscope.devices.rig import RigDevices
+from nvscope.devices.roles import (
+    Camera,
+    Cryostat,
+    Laser,
+    Magnet,
+    MicrowaveSource,
+    Timing,
+    Transport,
+)
+from nvscope.devices.sink import FrameSink
+from nvscope.devices.sweeper import HardwareSweeper
+from nvscope.devices.transport import TransportDevice
+from nvscope.devices.worker import Worker
+from nvscope.engine.connect import Connected
+from nvscope.engine.planning import locate_lines, nominal_center
+from nvscope.errors import ConfigError
+
+RoleT = TypeVar("RoleT")
+
+
+def assemble(
+    rig: Rig,
+    sample: Sample,
+    loading: Loading,
+    instruments: Mapping[str, Connected],
+    sink: FrameSink,
+    clock: Clock,
+    observe: Observer,
+) -> RigDevices:
+    """Make the devices; raises `ConfigError` when an instrument is missing or cannot play its role."""
+
+    def play(name: str, role: type[RoleT]) -> tuple[RoleT, Worker]:
+        if name not in instruments:
+            raise ConfigError(f"rig {rig.name!r} has no instrument {name!r}; a sequence needs one")
+        item = instruments[name]
+        if not isinstance(item.role, role):
+            raise ConfigError(
+                f"rig {rig.name!r}: driver {item.spec.driver!r} cannot play the role {name!r} ({role.__name__})"
+            )
+        return cast(RoleT, item.role), item.worker
+
+    camera = play("camera", Camera)  # type: ignore[type-abstract]
+    readout = rig.detector.readout
+    sweeper = HardwareSweeper(
+        camera,
+        play("microwave", MicrowaveSource),  # type: ignore[type-abstract]
+        play("laser", Laser),  # type: ignore[type-abstract]
+        play("timing", Timing),  # type: ignore[type-abstract]
+        clock,
+        readout,
+    )
+    limits = rig.limits
+    detector = rig.detector
+    camera_attrs = {
+        "camera_gain": detector.gain,
+        "camera_offset": detector.offset,
+        "read_noise": detector.read_noise,
+        "saturation": camera[0].saturation,
+        "pixel_size": loading.field_of_view / camera[0].shape[1],
+    }
+    cryostat, magnet = play("cryostat", Cryostat), play("magnet", Magnet)  # type: ignore[type-abstract]
+    transport = None
+    if "transport" in instruments:
+        transport = TransportDevice(*play("transport", Transport), clock, limits, observe)  # type: ignore[type-abstract]
+    return RigDevices(
+        config=rig,
+        sample=sample,
+        loading=loading,
+        clock=clock,
+        cryostat=CryostatDevice(*cryostat, clock, limits, rig.settling, observe),
+        magnet=MagnetDevice(*magnet, clock, limits, rig.settling, observe),
+        odmr=OdmrDevice(
+            sweeper, sink, clock, limits, locate_lines, camera[0].shape, readout, observe, attrs=camera_attrs
+        ),
+        transport=transport,
+        expected_center=nominal_center(loading),
+    )

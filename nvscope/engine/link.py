@@ -1,0 +1,312 @@
+"""The run's end of every stream: frames and documents out, commits and maps back.
+
+Lives on the RunEngine's loop. Sending never blocks it: what a reader has no room for waits in a bounded queue, and
+frames wait at their source. The reports come in through one thread that hands them to the loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nvscope.clock import Clock
+from nvscope.devices.sink import FrameTag, MapSummary
+from nvscope.engine.summary import summarize
+from nvscope.errors import DataError
+from nvscope.stream.messages import (
+    BlockClosed,
+    Committed,
+    Document,
+    Fault,
+    Finish,
+    Finished,
+    Frame,
+    Heartbeat,
+    HistoryRow,
+    JournalEntry,
+    Maps,
+    Message,
+    PointClosed,
+    PointOpened,
+    Ready,
+    Rejected,
+    RunStatus,
+)
+from nvscope.stream.sockets import Packed, Received, Receiver, Sender, pack
+from nvscope.stream.viewing import Publisher
+
+READER_PATIENCE = 180.0
+"""Wall seconds recorder or fitter may take to make room, commit a block or send final maps; a fit that has to be
+compiled first on a busy machine takes most of a minute."""
+
+_BACKLOG = 10_000
+"""Small messages that may wait for room."""
+
+_VIEW_INTERVAL = 1 / 30
+
+
+class RunLink:
+    """Everything a run says and hears; implements `nvscope.devices.sink.FrameSink`.
+
+    Parameters
+    ----------
+    clock : Clock
+        Rig time; held while waiting for a reader, so that a simulated lab does not run ahead of the data.
+    frame_bytes : int
+        Size of a camera frame, for the bounds of the queues.
+    """
+
+    def __init__(self, clock: Clock, frame_bytes: int) -> None:
+        self._clock = clock
+        self.recorder = Sender.bind("the recorder", frame_bytes=frame_bytes)
+        self.fitter = Sender.bind("the fitter", frame_bytes=frame_bytes)
+        self.guardian = Sender.bind("the guardian", frame_bytes=1024, budget=1 << 16)
+        self.viewers = Publisher.bind("viewers", frame_bytes=frame_bytes)
+        self.reports = Receiver.bind("recorder and fitter", frame_bytes=frame_bytes * 20)
+        self._backlog: deque[tuple[Sender, Packed]] = deque()
+        self._points = 0
+        self._waiting: dict[tuple[str, int, int], asyncio.Future[Any]] = {}
+        self._summaries: dict[int, MapSummary] = {}
+        self._ready: dict[str, str] = {}
+        self._finished: set[str] = set()
+        self._changed = threading.Condition()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._listening = True
+        self._failure: DataError | None = None
+        self.frames = 0
+        self.newest_summary: MapSummary | None = None
+        self.on_maps: Callable[[Maps, list[NDArray[Any]]], None] = lambda maps, arrays: None
+        self._thread = threading.Thread(target=self._listen, name="nvscope-reports", daemon=True)
+        self._thread.start()
+
+    # --- what the engine's own thread uses -----------------------------------------------------------------------
+
+    def follow(self, clock: Clock) -> None:
+        """Take rig time from `clock` from now on."""
+        self._clock = clock
+
+    def attach(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Deliver reports to futures of this loop from now on."""
+        self._loop = loop
+
+    def wait_ready(self, sender: str, timeout: float) -> str:
+        """Block until a worker process says it is connected; returns the endpoint it listens on."""
+        with self._changed:
+            if not self._changed.wait_for(lambda: sender in self._ready, timeout):
+                raise DataError(f"the {sender} process did not start within {timeout:g} s; see its error output above")
+            return self._ready[sender]
+
+    def finish(self, outcome: str, reason: str, senders: Sequence[str], timeout: float) -> set[str]:
+        """Tell the workers that the run ends and wait for them; returns those that did not answer in time."""
+        message = Finish(outcome, reason)  # type: ignore[arg-type]
+        missing = set(senders)
+        self.guardian.try_send(message)
+        for name, sender in (("recorder", self.recorder), ("fitter", self.fitter)):
+            if name in missing:
+                try:
+                    self._flush_blocking(sender)
+                    sender.send(message, timeout=5.0)
+                except Exception:
+                    continue
+        with self._changed:
+            self._changed.wait_for(lambda: missing <= self._finished, timeout)
+            return missing - self._finished
+
+    def close(self) -> None:
+        """Stop listening and close every socket."""
+        self._listening = False
+        self._thread.join(2.0)
+        for link in (self.recorder, self.fitter, self.guardian, self.viewers, self.reports):
+            link.close()
+
+    def fail(self, why: str) -> None:
+        """A worker process has died: everything that waits for it fails now, and so does every later frame."""
+        self._failure = DataError(why)
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._fail_waiting)
+
+    # --- FrameSink -----------------------------------------------------------------------------------------------
+
+    async def open_point(
+        self, kind: str, frequencies: Sequence[float], shape: tuple[int, int], attrs: Mapping[str, Any]
+    ) -> int:
+        """Announce a point to recorder, fitter and viewers; returns its number."""
+        number = self._points
+        self._points += 1
+        message = PointOpened(number, kind, list(frequencies), shape, self._clock.now(), dict(attrs))  # type: ignore[arg-type]
+        await self._send_lossless(message, self.recorder, self.fitter)
+        self.viewers.send(message)
+        return number
+
+    async def frame(self, tag: FrameTag, image: NDArray[np.uint16]) -> None:
+        """Send one frame to recorder and fitter, losslessly, and to viewers when they can use one."""
+        message = Frame(
+            tag.point, tag.block, tag.sweep, tag.step, tag.number, tag.reference, tag.rig_time, _shape(image)
+        )
+        parts = pack(message, image)
+        await self._send_parts(parts, self.recorder, self.fitter)
+        self.frames += 1
+        if self.viewers.wants_frame(_VIEW_INTERVAL):
+            self.viewers.send_parts(message, parts)
+
+    async def close_block(
+        self, point: int, block: int, frames: int, sweeps: int, valid: bool, reason: str = ""
+    ) -> None:
+        """Close a block; a valid one is on disk and in the journal when this returns."""
+        message = BlockClosed(point, block, frames, sweeps, valid, self._clock.now(), reason)
+        future = self._expect("block", point, block) if valid else None
+        await self._send_lossless(message, self.recorder, self.fitter)
+        if future is not None:
+            await self._await(future, f"block {block} of point {point} was not committed")
+
+    async def close_point(self, point: int, attrs: Mapping[str, Any], *, maps: bool = True) -> MapSummary | None:
+        """Close a point and, unless it has none, wait for its final maps."""
+        future = self._expect("maps", point, -1) if maps else None
+        message = PointClosed(point, self._clock.now(), dict(attrs))
+        await self._send_lossless(message, self.recorder, self.fitter)
+        self.viewers.send(message)
+        if future is None:
+            return None
+        await self._await(future, f"the final maps of point {point} did not arrive")
+        return self._summaries.get(point)
+
+    def latest(self, point: int) -> MapSummary | None:
+        """Return the summary of the newest maps of a point."""
+        return self._summaries.get(point)
+
+    # --- small messages ------------------------------------------------------------------------------------------
+
+    def document(self, name: str, doc: Mapping[str, Any]) -> None:
+        """Send an event-model document to the journal."""
+        self._post(Document(name, dict(doc)))
+
+    def journal(self, kind: str, data: Mapping[str, Any]) -> None:
+        """Send an entry to the journal, and to viewers."""
+        entry = JournalEntry(kind, self._clock.now(), dict(data))
+        self._post(entry)
+        self.viewers.send(entry)
+
+    def history(self, rig_time: float, values: Mapping[str, float]) -> None:
+        """Send housekeeping to history and viewers."""
+        row = HistoryRow(rig_time, {name: value if math.isfinite(value) else None for name, value in values.items()})
+        self._post(row)
+        self.viewers.send(row)
+
+    def status(self, status: RunStatus) -> None:
+        """Tell viewers what the run is doing, and the guardian that it lives."""
+        self.viewers.send(status)
+        self.guardian.try_send(Heartbeat("run", {"frames": self.frames}))
+
+    def _post(self, message: Message) -> None:
+        """Queue a small message for the recorder, in order, without waiting."""
+        if len(self._backlog) >= _BACKLOG:
+            raise DataError(f"the recorder has not taken {_BACKLOG} messages; is its disk full or very slow?")
+        self._backlog.append((self.recorder, pack(message)))
+        self._flush()
+
+    def _flush(self) -> bool:
+        while self._backlog:
+            sender, parts = self._backlog[0]
+            if not sender.try_send_parts(parts):
+                return False
+            self._backlog.popleft()
+        return True
+
+    def _flush_blocking(self, sender: Sender) -> None:
+        for queued, parts in list(self._backlog):
+            if queued is sender:
+                sender.send_parts(parts, timeout=5.0)
+        self._backlog.clear()
+
+    async def _send_lossless(self, message: Message, *senders: Sender) -> None:
+        await self._send_parts(pack(message), *senders)
+
+    async def _send_parts(self, parts: Packed, *senders: Sender) -> None:
+        deadline = time.monotonic() + READER_PATIENCE
+        for sender in senders:
+            while self._failure is None and not (self._flush() and sender.try_send_parts(parts)):
+                if time.monotonic() > deadline:
+                    raise DataError(
+                        f"{sender.endpoint} has not made room for {READER_PATIENCE:g} s; the recorder or fitter hangs"
+                    )
+                with self._clock.hold():
+                    await asyncio.sleep(0.002)
+            if self._failure is not None:
+                raise self._failure
+
+    # --- reports -------------------------------------------------------------------------------------------------
+
+    def _expect(self, what: str, point: int, block: int) -> asyncio.Future[Any]:
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._waiting[(what, point, block)] = future
+        return future
+
+    async def _await(self, future: asyncio.Future[Any], complaint: str) -> None:
+        if self._failure is not None:
+            raise self._failure
+        try:
+            with self._clock.hold():
+                await asyncio.wait_for(future, READER_PATIENCE)
+        except TimeoutError:
+            raise DataError(f"{complaint} within {READER_PATIENCE:g} s") from None
+
+    def _listen(self) -> None:
+        while self._listening:
+            received = self.reports.receive(0.2)
+            if received is None:
+                continue
+            message = received.message
+            with self._changed:
+                if isinstance(message, Ready):
+                    self._ready[message.sender] = message.endpoint
+                elif isinstance(message, Finished):
+                    self._finished.add(message.sender)
+                self._changed.notify_all()
+            if self._loop is not None and not self._loop.is_closed():
+                self._loop.call_soon_threadsafe(self._handle, received)
+
+    def _handle(self, received: Received) -> None:
+        message = received.message
+        if isinstance(message, Committed):
+            self._resolve("block", message.point, message.block)
+        elif isinstance(message, Rejected):
+            self._resolve(
+                "block", message.point, message.block, DataError(f"the recorder refused it: {message.reason}")
+            )
+        elif isinstance(message, Maps):
+            self._take_maps(message, received.arrays)
+        elif isinstance(message, Fault):
+            self.fail(f"{message.sender}: {message.reason}")
+
+    def _take_maps(self, maps: Maps, arrays: list[NDArray[Any]]) -> None:
+        self._summaries[maps.point] = self.newest_summary = summarize(maps, arrays)
+        self.viewers.send(maps, *arrays)
+        self.on_maps(maps, arrays)
+        if maps.final:
+            self._resolve("maps", maps.point, -1)
+
+    def _resolve(self, what: str, point: int, block: int, error: Exception | None = None) -> None:
+        future = self._waiting.pop((what, point, block), None)
+        if future is None or future.done():
+            return
+        if error is not None:
+            future.set_exception(error)
+        else:
+            future.set_result(None)
+
+    def _fail_waiting(self) -> None:
+        for key in list(self._waiting):
+            self._resolve(*key, error=self._failure)
+
+
+def _shape(image: NDArray[Any]) -> tuple[int, int]:
+    height, width = image.shape
+    return int(height), int(width)

@@ -1,0 +1,401 @@
+"""One run of one sequence: processes up, instruments connected, plan executed, everything made safe and written."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import threading
+import traceback
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from bluesky import Msg, RunEngine
+from bluesky.utils import RunEngineInterrupted, TransitionError
+
+from nvscope.clock import Clock, ClockEventLoop, DrivenClock, WallClock
+from nvscope.devices.base import Assumed
+from nvscope.devices.rig import RigDevices
+from nvscope.engine.assembly import assemble
+from nvscope.engine.connect import Connected, close_all, connect_all
+from nvscope.engine.guardian import run_guardian
+from nvscope.engine.housekeeping import Housekeeping
+from nvscope.engine.link import RunLink
+from nvscope.engine.planning import planning_rig
+from nvscope.engine.processes import LabProcess, Workers, read_addresses
+from nvscope.engine.progress import Progress
+from nvscope.engine.record import run_info, snapshot
+from nvscope.engine.reporting import Reporter
+from nvscope.engine.request import Outcome, RunRequest, RunResult
+from nvscope.engine.safe_state import make_safe
+from nvscope.errors import NvscopeError
+from nvscope.history import Certificate, certify
+from nvscope.odmr.worker import run_fitter
+from nvscope.plans import PlanSummary, dry_run
+from nvscope.store.info import write_info
+from nvscope.store.layout import reserve_run
+from nvscope.store.recorder import run_recorder
+from nvscope.stream.control import Control, ControlServer, Reply, RunInfo
+from nvscope.stream.control import announce as announce_run
+from nvscope.stream.messages import RunStatus
+
+_STATUS_INTERVAL = 0.2
+_START_TIMEOUT = 60.0
+_FINISH_TIMEOUT = 30.0
+_SAFE_TIMEOUT = 20.0
+_WORKERS = ("recorder", "fitter")
+_FRAME_BYTES = 2 * 512 * 512
+"""A usual frame, for the bounds of queues that are made before the camera is known."""
+_STEPS_JOURNALED = 2000
+"""Steps of a plan written down; a journal line has a limited size."""
+
+
+class Session:
+    """Executes one run; `abort` may be called from any thread at any time.
+
+    Parameters
+    ----------
+    request : RunRequest
+        What to run.
+    on_status : callable
+        Called a few times a second with the newest status, from the engine's thread.
+    """
+
+    def __init__(self, request: RunRequest, on_status: Callable[[RunStatus], None] = lambda status: None) -> None:
+        self.request = request
+        self.progress = Progress(self._walk(Assumed(), request.image_shape or (64, 64)))
+        self.directory: Path | None = None
+        self._on_status = on_status
+        self._engine: RunEngine | None = None
+        self._link: RunLink | None = None
+        self._instruments: dict[str, Connected] = {}
+        self._housekeeping: Housekeeping | None = None
+        self._clock: Clock = WallClock()
+        self._abort_reason: str | None = None
+        self._state: str = "starting"
+        self._lock = threading.Lock()
+        self._decision = threading.Event()
+        self._skip = False
+        self._reporter: Reporter | None = None
+
+    def _walk(self, start: Assumed, shape: tuple[int, int]) -> PlanSummary:
+        """Walk the plan without hardware; raises `LimitError` for what the rig forbids."""
+        request = self.request
+        rig = planning_rig(request.rig, request.sample, request.loading, shape)
+        return dry_run(request.sequence.plan(rig, request.parameters), start)
+
+    def _plan_from_here(self, instruments: dict[str, Connected]) -> None:
+        """Walk the plan again from where the rig is, so that progress and end are estimated from the truth."""
+
+        def read(name: str, method: str, otherwise: float) -> float:
+            item = instruments.get(name)
+            return otherwise if item is None else float(item.worker.submit(getattr(item.role, method)).result(15.0))
+
+        cold = Assumed()
+        start = Assumed(
+            temperature=read("cryostat", "temperature", cold.temperature), field=read("magnet", "field", cold.field)
+        )
+        self.progress = Progress(self._walk(start, _camera_shape(instruments)))
+
+    # --- the run -------------------------------------------------------------------------------------------------
+
+    def execute(self) -> RunResult:
+        """Run to the end, whatever the end is; returns how it ended.
+
+        Raises
+        ------
+        NvscopeError
+            If the run could not even begin (no instrument, no lab, no disk); nothing was moved.
+        """
+        request = self.request
+        with ExitStack() as stack:
+            directory = reserve_run(
+                request.runs, request.sequence.name, request.sample.name, request.loading.nominal_pressure
+            )
+            self.directory = directory
+            # lab, recorder and fitter come up side by side: on a fresh installation two of them compile first
+            lab = self._start_lab(directory, stack)
+            link = self._link = RunLink(self._clock, _FRAME_BYTES)
+            stack.callback(link.close)
+            write_info(directory, run_info(request))
+            workers = self._start_workers(directory, link, stack)
+            try:
+                result = self._connect_and_run(directory, link, lab, workers, stack)
+            except NvscopeError as error:
+                link.finish("failed", str(error), _WORKERS, _FINISH_TIMEOUT)
+                raise
+            workers.expect_exit()
+            missing = link.finish(result.outcome, result.reason, _WORKERS, _FINISH_TIMEOUT)
+            if missing:
+                reason = f"{result.reason}; {' and '.join(sorted(missing))} did not finish writing in time".lstrip("; ")
+                result = RunResult("failed", reason, directory)
+            workers.join(5.0)
+        return result
+
+    def _connect_and_run(
+        self, directory: Path, link: RunLink, lab: LabProcess | None, workers: Workers, stack: ExitStack
+    ) -> RunResult:
+        request = self.request
+        addresses = self._addresses(lab)
+        self._clock, loop = self._make_clock(addresses, stack)
+        link.follow(self._clock)
+        by_name = {name: entry["address"] for name, entry in addresses.items()}
+        instruments = self._instruments = connect_all(request.rig, by_name, self._clock, request.source)
+        stack.callback(close_all, instruments)
+        self._plan_from_here(instruments)
+        if lab is None:  # a lab of our own ends with us: there would be nothing left to make safe
+            log = str(directory / "guardian.log")
+            heartbeat = link.guardian.endpoint
+            workers.start("guardian", run_guardian, request.source, json.dumps(by_name), heartbeat, log)
+        workers.watch(link.fail)
+        self._announce(directory, link, stack)
+        return self._run_plan(link, instruments, loop, directory)
+
+    def _start_lab(self, directory: Path, stack: ExitStack) -> LabProcess | None:
+        request = self.request
+        if request.rig.simulator is None or request.lab_addresses is not None:
+            return None
+        lab = LabProcess(
+            [*request.lab_arguments, "--truth", str(directory / "truth.zarr")], directory / "lab-addresses.json"
+        )
+        stack.callback(lab.stop)
+        return lab
+
+    def _addresses(self, lab: LabProcess | None) -> dict[str, dict[str, str]]:
+        if self.request.lab_addresses is not None:
+            return read_addresses(self.request.lab_addresses)
+        return lab.wait_addresses(_START_TIMEOUT) if lab is not None else {}
+
+    def _make_clock(
+        self, addresses: dict[str, dict[str, str]], stack: ExitStack
+    ) -> tuple[Clock, asyncio.AbstractEventLoop]:
+        if "clock" not in addresses:
+            return WallClock(), asyncio.SelectorEventLoop()
+        host, _, port = addresses["clock"]["address"].removeprefix("tcp://").rpartition(":")
+        clock = DrivenClock(host, int(port))
+        stack.callback(clock.close)
+        return clock, ClockEventLoop(clock)
+
+    def _start_workers(self, directory: Path, link: RunLink, stack: ExitStack) -> Workers:
+        workers = Workers()
+        stack.callback(workers.join, 5.0)
+        workers.start("recorder", run_recorder, str(directory), link.recorder.endpoint, link.reports.endpoint)
+        recorder = link.wait_ready("recorder", _START_TIMEOUT)
+        workers.start("fitter", run_fitter, link.fitter.endpoint, recorder, link.reports.endpoint)
+        link.wait_ready("fitter", _START_TIMEOUT)
+        return workers
+
+    def _run_plan(
+        self, link: RunLink, instruments: dict[str, Connected], loop: asyncio.AbstractEventLoop, directory: Path
+    ) -> RunResult:
+        request = self.request
+        engine = RunEngine({}, loop=loop, context_managers=[])
+        engine.ignore_callback_exceptions = False
+        link.attach(loop)
+        housekeeping = Housekeeping(link, self._clock)
+        rig = assemble(
+            request.rig, request.sample, request.loading, instruments, link, self._clock, housekeeping.observe
+        )
+        self._housekeeping = housekeeping
+        self._register(engine, link, housekeeping)
+        with self._lock:
+            self._engine = engine
+            self._state = "running"
+        reporter = self._reporter = Reporter(link, directory.name, self._on_status)
+        samplers = [
+            asyncio.run_coroutine_threadsafe(housekeeping.sample(rig), loop),
+            asyncio.run_coroutine_threadsafe(reporter.report(self._describe), loop),
+        ]
+        link.journal("instruments", snapshot(instruments))
+        planned = self.progress.planned
+        steps = [{"text": step.text, "duration": step.duration} for step in planned.steps[:_STEPS_JOURNALED]]
+        link.journal(
+            "plan",
+            {"duration": planned.duration, "points": planned.points, "frames": planned.frames, "steps": steps},
+        )
+        link.journal("state", {"state": "running", "sequence": request.sequence.name})
+        outcome: Outcome
+        try:
+            outcome, reason = self._drive(engine, rig)
+        finally:
+            for sampler in samplers:
+                sampler.cancel()
+            safe = self._safe(loop)
+            link.journal("safe-state", safe)
+        self._state = outcome
+        link.journal("state", {"state": outcome, "reason": reason})
+        reporter.emit(*self._describe())
+        loop.call_soon_threadsafe(loop.stop)
+        engine._th.join(5.0)
+        return RunResult(outcome, reason, directory)
+
+    def _drive(self, engine: RunEngine, rig: RigDevices) -> tuple[Outcome, str]:
+        request = self.request
+        if self._abort_reason is not None:
+            return "aborted", self._abort_reason
+        plan = request.sequence.plan(rig, request.parameters)
+        try:
+            self._through_pauses(engine, lambda: engine(plan, **self._metadata()))
+        except Exception as error:
+            if self._abort_reason is not None:
+                return "aborted", self._abort_reason
+            known = isinstance(error, NvscopeError)
+            if self._link is not None:
+                self._link.journal(
+                    "error", {"error": str(error), "traceback": "" if known else traceback.format_exc(limit=20)}
+                )
+            cause = _root(error)
+            return "failed", str(cause) if isinstance(cause, NvscopeError) else f"{type(cause).__name__}: {cause}"
+        if self._abort_reason is not None:
+            return "aborted", self._abort_reason
+        return "done", ""
+
+    def _through_pauses(self, engine: RunEngine, proceed: Callable[[], Any]) -> None:
+        """Run to the end, waiting at every pause for somebody to resume or abort."""
+        while True:
+            try:
+                proceed()
+                return
+            except RunEngineInterrupted:
+                if engine.state != "paused":
+                    return
+            self._set_state("paused", engine)
+            self._decision.wait()
+            self._decision.clear()
+            if self._abort_reason is not None:
+                engine.abort(self._abort_reason)
+                return
+            self._set_state("running", engine)
+            proceed = engine.resume
+
+    def _set_state(self, state: str, engine: RunEngine) -> None:
+        self._state = state
+        if self._link is not None:
+            asyncio.run_coroutine_threadsafe(_journal(self._link, "state", {"state": state}), engine.loop)
+
+    def _metadata(self) -> dict[str, Any]:
+        request = self.request
+        return {
+            "sample": request.sample.name,
+            "loading": request.loading.name,
+            "rig": request.rig.name,
+            "note": request.note,
+        }
+
+    # --- what plans may say besides bluesky's own words ----------------------------------------------------------
+
+    def _register(self, engine: RunEngine, link: RunLink, housekeeping: Housekeeping) -> None:
+        async def announce(message: Msg) -> None:
+            self.progress.announce(message.args[0], self._clock.now())
+            link.journal("step", {"step": message.args[0]})
+
+        async def transport_point(message: Msg) -> None:
+            number = await link.open_point("transport", (), (0, 0), {})
+            await link.close_point(number, message.args[0], maps=False)
+
+        async def skip_requested(message: Msg) -> bool:
+            skip, self._skip = self._skip, False
+            return skip
+
+        async def judge(message: Msg) -> Certificate:
+            certificate = certify(housekeeping.biography, message.args[0], self.request.rig.history, self._clock.now())
+            link.journal("certificate", certificate.as_dict())
+            return certificate
+
+        engine.register_command("announce", announce)
+        engine.register_command("certify", judge)
+        engine.register_command("skip_requested", skip_requested)
+        engine.register_command("transport_point", transport_point)
+        engine.subscribe(lambda name, doc: link.document(name, doc))
+
+    # --- ending --------------------------------------------------------------------------------------------------
+
+    def abort(self, reason: str) -> None:
+        """Make everything safe, then end the run; returns at once if it has not begun or has ended."""
+        with self._lock:
+            self._abort_reason = self._abort_reason or reason
+            engine = self._engine
+        if engine is None or engine.state == "idle":
+            return
+        self._state = "aborting"
+        if self._link is not None:
+            asyncio.run_coroutine_threadsafe(_journal(self._link, "abort", {"reason": reason}), engine.loop)
+        self._safe(engine.loop)
+        if engine.state == "paused":
+            self._decision.set()  # the thread that waits at the pause ends the run
+            return
+        with suppress(TransitionError, RunEngineInterrupted):
+            engine.abort(reason)
+
+    def _safe(self, loop: asyncio.AbstractEventLoop) -> dict[str, str]:
+        future = asyncio.run_coroutine_threadsafe(make_safe(self._instruments), loop)
+        try:
+            return future.result(_SAFE_TIMEOUT)
+        except Exception as error:
+            return {"all": f"no answer within {_SAFE_TIMEOUT:g} s: {type(error).__name__} {error}"}
+
+    def _describe(self) -> tuple[str, Progress, float, dict[str, float]]:
+        housekeeping = dict(self._housekeeping.latest) if self._housekeeping is not None else {}
+        return self._state, self.progress, self._clock.now(), housekeeping
+
+    # --- control from outside ------------------------------------------------------------------------------------
+
+    def _announce(self, directory: Path, link: RunLink, stack: ExitStack) -> None:
+        server = ControlServer(self.control)
+        stack.callback(server.close)
+        info = RunInfo(directory.name, str(directory.resolve()), os.getpid(), server.endpoint, link.viewers.endpoint)
+        path = announce_run(info)
+        stack.callback(path.unlink, missing_ok=True)
+
+    def control(self, request: Control) -> Reply:
+        """Carry out a request from a terminal, a window or another program; called from the control socket's thread."""
+        with self._lock:
+            engine = self._engine
+        if request.verb == "status":
+            newest = self._reporter.newest if self._reporter is not None else None
+            return Reply(True, self._state, msgspec.to_builtins(newest) if newest is not None else {})
+        if engine is None or self._state not in ("running", "paused"):
+            return Reply(False, f"the run is {self._state}; it cannot {request.verb} now")
+        if request.verb == "abort":
+            threading.Thread(target=self.abort, args=(request.text or "asked to abort",), daemon=True).start()
+            return Reply(True, "making the rig safe and closing the run")
+        if request.verb == "note":
+            asyncio.run_coroutine_threadsafe(_journal(self._link_now, "note", {"text": request.text}), engine.loop)
+            return Reply(True, "written to the journal")
+        if request.verb == "skip":
+            self._skip = True
+            return Reply(True, "averaging of this point ends with the present block")
+        if request.verb == "pause":
+            if self._state == "paused":
+                return Reply(False, "the run is paused already")
+            engine.request_pause(defer=False)
+            return Reply(True, "pausing: the hardware call in progress finishes first")
+        if self._state != "paused":
+            return Reply(False, "the run is not paused")
+        self._decision.set()
+        return Reply(True, "resuming from the last checkpoint")
+
+    @property
+    def _link_now(self) -> RunLink:
+        if self._link is None:
+            raise NvscopeError("the run has no streams yet")
+        return self._link
+
+
+async def _journal(link: RunLink, kind: str, data: dict[str, Any]) -> None:
+    link.journal(kind, data)
+
+
+def _camera_shape(instruments: dict[str, Connected]) -> tuple[int, int]:
+    shape = getattr(instruments["camera"].role, "shape", (512, 512)) if "camera" in instruments else (512, 512)
+    return int(shape[0]), int(shape[1])
+
+
+def _root(error: BaseException) -> BaseException:
+    """The first cause: bluesky wraps what a device raised in a FailedStatus."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return error

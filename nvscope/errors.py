@@ -1,0 +1,33 @@
+"""The errors nvscope raises on purpose; each message says what, where and what to do."""
+
+
+class NvscopeError(Exception):
+    """Anything nvscope refuses or could not do."""
+
+
+class ConfigError(NvscopeError):
+    """A configuration file or a ``--set`` is wrong: file, key, what was expected."""
+
+
+class InstrumentError(NvscopeError):
+    """An instrument refused, reported an error, or answered nonsense."""
+
+
+class InstrumentTimeout(InstrumentError):
+    """An instrument did not answer in time; its session has been discarded."""
+
+
+class LimitError(NvscopeError):
+    """A request lies outside what the rig allows; nothing was moved."""
+
+
+class SettleTimeout(NvscopeError):
+    """A quantity never stayed in its band long enough; the message carries the last readings."""
+
+
+class HistoryInvalid(NvscopeError):
+    """The sample's recorded history is not what the protocol claims; going on would waste time."""
+
+
+class DataError(NvscopeError):
+    """Stored or streamed data is incomplete or inconsistent."""

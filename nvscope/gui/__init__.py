@@ -1,0 +1,1 @@
+"""The pyqtgraph viewer and run control."""

@@ -1,0 +1,170 @@
+"""A run directory as a window sees it: a snapshot of everything small, maps and spectra point by point."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nvscope.errors import DataError
+from nvscope.gui.model.journal import LogEntry, entry
+from nvscope.gui.model.points import PointRecord
+from nvscope.gui.model.session import Header, Outline, Snapshot, planned_steps
+from nvscope.gui.model.spectra import SpectrumSums
+from nvscope.gui.model.steps import Step
+from nvscope.store.layout import point_path
+from nvscope.store.reader import RunReader
+
+StoredMaps = tuple[dict[str, NDArray[Any]], bool, int]
+
+
+class Archive:
+    """Reads one run directory, finished or growing. Every call goes to disk; for one thread.
+
+    Raises
+    ------
+    DataError
+        If `directory` holds no run.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self._reader = RunReader(directory)
+
+    def snapshot(self) -> Snapshot:
+        """Read everything but the maps and spectra."""
+        reader = self._reader
+        reader.refresh()
+        table = reader.history()
+        history = {str(name): np.asarray(values.values, np.float64) for name, values in table.data_vars.items()}
+        history["rig_time"] = np.asarray(table.coords["rig_time"].values, np.float64)
+        log: list[LogEntry] = []
+        planned: list[Step] = []
+        announced: list[tuple[float, str]] = []
+        for line in reader.journal:
+            if line.kind == "step":
+                announced.append((line.rig_time or 0.0, str(line.data.get("step", ""))))
+            elif line.kind == "plan":
+                planned = planned_steps(line.data)
+            found = entry(line.kind, line.data, line.rig_time)
+            if found is not None:
+                log.append(found)
+        if reader.damaged_lines:
+            log.append(LogEntry(None, "warning", f"{reader.damaged_lines} damaged lines in the journal", "warning"))
+        points = _records(reader)
+        outcome = reader.outcome
+        return Snapshot(
+            header=_header(reader),
+            points=points,
+            history=history,
+            log=tuple(log),
+            planned=tuple(planned),
+            announced=tuple(announced),
+            outcome=outcome.outcome,
+            reason=outcome.reason,
+        )
+
+    def maps(self, point: int) -> StoredMaps | None:
+        """Read a point's maps: arrays by name, whether they are final, sweeps in them; None if there are none yet."""
+        self._refresh_for(point)
+        found = self._reader.point(point).map_images()
+        if found is None:
+            return None
+        arrays, attrs = found
+        return arrays, bool(attrs.get("final", True)), int(attrs.get("sweeps", 0))
+
+    def spectra(self, point: int) -> SpectrumSums | None:
+        """Read a point's recorded spectra, microwave-off frames divided out; None if no block is committed."""
+        self._reader.refresh()
+        reader = self._reader.point(point)
+        if not reader.commits:
+            return None
+        mean = reader.mean()
+        signal = mean.values
+        if reader.frame_counts("reference").any():
+            light = reader.mean("reference").values
+            offset = float(reader.attrs.get("camera_offset", 0.0))
+            with np.errstate(invalid="ignore", divide="ignore"):
+                signal = (signal - offset) * (np.nanmean(light - offset, axis=0) / (light - offset)) + offset
+        frames = np.asarray(mean.coords["frames"].values, np.int64)
+        return SpectrumSums.stored(point, reader.frequencies, signal, frames, reader.attrs)
+
+    def _refresh_for(self, point: int) -> None:
+        if point not in self._reader.points:
+            self._reader.refresh()
+
+
+def _records(reader: RunReader) -> tuple[PointRecord, ...]:
+    """Return what is known of every point; from the shared metadata, because opening each takes too long."""
+    nodes = reader.nodes()
+    closed = {line.data.get("point") for line in reader.lines("point-closed", "recorder")}
+    mapped = {line.data.get("point"): line.data for line in reader.lines("maps", "recorder")}
+    over = reader.outcome.outcome != "unfinished"
+    records = []
+    for number in reader.points:
+        path = point_path(number)
+        node = nodes.get(path)
+        if node is None:
+            continue  # begun, but not on disk yet
+        attrs = node.get("attributes", {})
+        shape = nodes.get(f"{path}/signal", {}).get("shape", (0, 0, 0, 0))
+        maps = nodes.get(f"{path}/maps", {}).get("attributes", {})
+        records.append(
+            PointRecord(
+                number=number,
+                kind=str(attrs.get("kind", "odmr")),
+                rig_time=_number(attrs.get("rig_time")),
+                attrs=attrs,
+                shape=(int(shape[-2]), int(shape[-1])),
+                closed=over or number in closed,
+                final=bool(mapped.get(number, {}).get("final", False)),
+                sweeps=int(mapped.get(number, {}).get("sweeps", 0)),
+                summary={name: float(value) for name, value in maps.items() if _is_number(value)},
+            )
+        )
+    return tuple(records)
+
+
+def _header(reader: RunReader) -> Header:
+    try:
+        info = reader.info
+    except DataError:
+        return Header(run=reader.path.name, directory=str(reader.path))
+    loading = info.loading
+    return Header(
+        run=reader.path.name,
+        directory=str(reader.path),
+        sequence=info.sequence,
+        sample=str(info.sample.get("name", "")),
+        rig=str(info.rig.get("name", "")),
+        operator=info.operator,
+        note=info.note,
+        started=info.started,
+        pressure=_number(info.nominal_pressure),
+        field_of_view=_number(loading.get("field_of_view")),
+        target_b_err=_number(info.parameters.get("until")),
+        outlines=tuple(_outlines(loading)),
+    )
+
+
+def _outlines(loading: Mapping[str, Any]) -> list[Outline]:
+    found = []
+    for polygon in loading.get("polygons") or ():
+        try:
+            vertices = tuple((float(x), float(y)) for x, y in polygon["vertices"])
+            found.append(Outline(str(polygon["name"]), str(polygon["kind"]), vertices))
+        except (KeyError, TypeError, ValueError):
+            continue
+    return found
+
+
+def _number(value: Any) -> float:
+    return float(value) if _is_number(value) else math.nan
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -1,0 +1,350 @@
+"""The state of a window without its widgets: the session it shows, what the eye is on, and work under way. No Qt."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Hashable
+from pathlib import Path
+
+from nvscope.errors import DataError, NvscopeError
+from nvscope.gui.archive import Archive
+from nvscope.gui.errands import Errands, Outcome
+from nvscope.gui.mailbox import LinkReport, Mailbox
+from nvscope.gui.model.curves import Curves, Place, places
+from nvscope.gui.model.maps import MapStore
+from nvscope.gui.model.methods import CriticalTemperature, Methods
+from nvscope.gui.model.points import PointRecord
+from nvscope.gui.model.selection import Selection
+from nvscope.gui.model.session import Session, Snapshot
+from nvscope.gui.spectrometer import Spectrometer
+from nvscope.stream.control import Control, Reply, Verb, ask
+from nvscope.stream.messages import PointClosed
+
+CONTROL_TIMEOUT = 15.0
+_RETRY = 2.0
+
+
+class Desk:
+    """What a window works with; every call comes from the thread that draws.
+
+    Parameters
+    ----------
+    methods : Methods
+        Calculations.
+    mailbox : Mailbox or None
+        Where a `nvscope.gui.feed.Feed` puts messages; None to look at a finished run only.
+    directory : Path or None
+        The run directory to replay.
+    map_budget : int
+        Bytes of maps to hold.
+
+    Attributes
+    ----------
+    session : Session
+    selection : Selection
+    shown : int or None
+        Number of the point looked at; None follows the newest.
+    compared : int or None
+        Number of the point it is compared with.
+    link : LinkReport
+        How the connection stands.
+    problem : str
+        What could not be read last, empty if all could.
+    """
+
+    def __init__(
+        self,
+        methods: Methods,
+        mailbox: Mailbox | None = None,
+        directory: Path | None = None,
+        map_budget: int = 256 * 1024 * 1024,
+    ) -> None:
+        self._methods = methods
+        self._mailbox = mailbox
+        self._budget = map_budget
+        self._generation = 0
+        self._disk = Errands("disk")
+        self._thought = Errands("thought")
+        self._voice = Errands("voice")
+        self._archive: Archive | None = None
+        self._retry_at = 0.0
+        self._stale = False
+        self._absent: set[int] = set()
+        self._looked: Hashable = None
+        self._pinned = False
+        self._estimates: dict[Hashable, tuple[Hashable, CriticalTemperature]] = {}
+        self._asked: dict[Hashable, Hashable] = {}
+        self.session = Session(methods, MapStore(map_budget))
+        self.curves = Curves(self.session)
+        self.selection = Selection()
+        self.selection.listeners.append(self._selection_changed)
+        self.selection_revision = 0
+        self.shown: int | None = None
+        self.compared: int | None = None
+        self.link = LinkReport("searching")
+        self.problem = ""
+        self.answer: tuple[bool, str] | None = None
+        self.directory = directory
+        self.spectrometer = Spectrometer(self._thought, self._disk)
+        if directory is not None:
+            self._open_archive(directory)
+
+    @property
+    def live(self) -> bool:
+        """Whether this desk listens to runs."""
+        return self._mailbox is not None
+
+    @property
+    def point(self) -> PointRecord | None:
+        """The point looked at."""
+        if self.shown is not None and self.shown in self.session.points:
+            return self.session.points[self.shown]
+        return self.session.newest
+
+    @property
+    def idle(self) -> bool:
+        """Whether everything asked for has come."""
+        return self._disk.idle and self._thought.idle
+
+    # --- the data timer --------------------------------------------------------------------------------------------
+
+    def step(self) -> None:
+        """Take what has come, and ask for what is missing; bounded, never waits."""
+        if self._mailbox is not None:
+            self._read_mail(self._mailbox)
+        for errands in (self._disk, self._thought, self._voice):
+            errands.deliver()
+        self._ask_for_maps()
+        point = self.point
+        if point is not None:
+            self._settle_selection(point)
+            self.spectrometer.step(self.session, point, self.selection, self.selection_revision, self._archive)
+
+    def _read_mail(self, mailbox: Mailbox) -> None:
+        batch = mailbox.take()
+        if batch.generation != self._generation:
+            self._generation = batch.generation
+            self._start_over()
+            if batch.link.run is not None:
+                self._open_archive(Path(batch.link.run.directory))
+        ended = batch.link.state == "ended" and self.link.state != "ended"
+        self.link = batch.link
+        for event in batch.events:  # first: frames and maps belong to points that are opened here
+            self.session.apply(event)
+            self._stale |= isinstance(event, PointClosed)
+        for received in (*batch.latest.values(), *batch.maps.values()):
+            self.session.apply(received.message, received.arrays)
+        if ended or (self._stale and self._archive is not None):
+            self._stale = False
+            self._read_snapshot()
+
+    def _start_over(self) -> None:
+        self.session = Session(self._methods, MapStore(self._budget))
+        self.curves = Curves(self.session)
+        self.spectrometer.forget()
+        self.shown = self.compared = None
+        self._archive = None
+        self._absent.clear()
+        self._estimates.clear()
+        self._asked.clear()
+        self.problem = ""
+        self._pinned = False
+
+    def _settle_selection(self, point: PointRecord) -> None:
+        """Keep the selection on the image; begin with the cursor in the middle and the two extremes pinned."""
+        if point.kind != "odmr" or not min(point.shape):
+            return
+        self.selection.forget(point.shape)
+        if self.selection.cursor is None:
+            self.selection.move(point.shape[0] // 2, point.shape[1] // 2)
+        coldest = None if self._pinned else self.session.coldest
+        if coldest is not None and self.session.ratio(coldest.number) is not None:
+            self._pinned = True
+            if not self.selection.pins:
+                self.pin_extremes(coldest)
+
+    # --- the disk --------------------------------------------------------------------------------------------------
+
+    def _open_archive(self, directory: Path) -> None:
+        self._retry_at = time.monotonic() + _RETRY
+        generation = self._generation
+
+        def opened(outcome: Outcome) -> None:
+            if generation != self._generation:
+                return
+            if outcome.error is not None:
+                self.problem = _complaint(outcome.error)
+                return
+            self.problem = ""
+            self._archive, snapshot = outcome.result
+            self._adopt(snapshot)
+
+        self._disk.ask("open", lambda: _open(directory), opened)
+
+    def _read_snapshot(self) -> None:
+        archive, generation = self._archive, self._generation
+        if archive is None:
+            return
+
+        def read(outcome: Outcome) -> None:
+            if generation == self._generation and isinstance(outcome.result, Snapshot):
+                self._adopt(outcome.result)
+
+        self._disk.ask("snapshot", archive.snapshot, read)
+
+    def _adopt(self, snapshot: Snapshot) -> None:
+        self.session.adopt(snapshot)
+        self._absent.clear()
+
+    def _ask_for_maps(self) -> None:
+        """Have the maps read that are looked at or needed for a curve, one point at a time."""
+        run = self.link.run
+        if self._archive is None:
+            wants = run is not None and self.link.state in ("connected", "silent") and not self._disk.pending("open")
+            if wants and run is not None and time.monotonic() > self._retry_at:
+                self._open_archive(Path(run.directory))  # the run may have begun writing since
+            return
+        revision = self.session.revision
+        topics = (revision["points"], revision["maps"], self.selection_revision)
+        state = (id(self.session), topics, self.shown, self.compared, self._pinned, len(self._absent))
+        if self._disk.pending("maps") or state == self._looked:
+            return
+        point = self.point
+        wanted: list[int] = []
+        protected = []
+        for number in (point.number if point else None, self.compared):
+            if number is not None:
+                protected.append(number)
+                reference = self.session.reference_of(number)
+                protected += [reference.number] if reference is not None else []
+                wanted += self.session.needs(number)
+        self.session.maps.protect(*protected)
+        coldest = None if self._pinned else self.session.coldest
+        if coldest is not None:
+            wanted += self.session.needs(coldest.number)
+        wanted += self.curves.missing(self.places())
+        for number in wanted:
+            record = self.session.points.get(number)
+            if record is not None and number not in self._absent and (record.final or record.closed):
+                self._read_maps(self._archive, number)
+                return
+        self._looked = state
+
+    def _read_maps(self, archive: Archive, number: int) -> None:
+        generation = self._generation
+
+        def read(outcome: Outcome) -> None:
+            if generation != self._generation:
+                return
+            if outcome.result is None:
+                self._absent.add(number)
+                if outcome.error is not None:
+                    self.problem = _complaint(outcome.error)
+                return
+            arrays, final, sweeps = outcome.result
+            self.session.take_stored_maps(number, arrays, final=final, sweeps=sweeps)
+
+        self._disk.ask("maps", lambda: archive.maps(number), read)
+
+    # --- what the views ask ----------------------------------------------------------------------------------------
+
+    def places(self) -> list[Place]:
+        """Return pins and region on the image of the point looked at."""
+        point = self.point
+        return [] if point is None else places(self.selection, point.shape)
+
+    def estimate(
+        self, who: Hashable, data: Hashable, work: Callable[[], CriticalTemperature]
+    ) -> CriticalTemperature | None:
+        """Return a running Tc of `who`, worked out in the background whenever `data` differ.
+
+        Until it is there the one before is returned, None without one.
+        """
+        known = self._estimates.get(who)
+        if known is not None and known[0] == data:
+            return known[1]
+        session = self.session
+
+        def done(outcome: Outcome) -> None:
+            if session is self.session:
+                if len(self._estimates) > 200:  # of places long unpinned
+                    self._estimates.clear()
+                    self._asked.clear()
+                failed = CriticalTemperature(math.nan, math.nan, "no estimate")
+                self._estimates[who] = (data, failed if outcome.error is not None else outcome.result)
+                session.revision.update(["estimates"])
+
+        if self._asked.get(who) != data:
+            self._asked[who] = data
+            self._thought.ask(("estimate", who), work, done)
+        return None if known is None else known[1]
+
+    def pin_extremes(self, point: PointRecord | None = None) -> bool:
+        """Pin the most suppressed and the most enhanced place of a point, of the one looked at by default.
+
+        False if its s is not known.
+        """
+        point = point or self.point
+        ratio = None if point is None else self.session.ratio(point.number)
+        if ratio is None:
+            return False
+        session = self.session
+        sample = [outline.vertices for outline in session.header.outlines if outline.kind == "sample"]
+        radius = max(1.5, self.selection.radius)
+        low, high = self._methods.extremes(ratio.s, ratio.point_err, radius, sample, session.pixel_size())
+        for place in (low, high):
+            if place is not None and place not in [(pin.row, pin.column) for pin in self.selection.pins]:
+                self.selection.pin(*place)
+        return low is not None or high is not None
+
+    def show(self, number: int | None) -> None:
+        """Look at a point, None: follow the newest."""
+        self.shown = number
+
+    def look(self, offset: int) -> None:
+        """Look at the next (+1) or previous (-1) point with an image; past the newest means following it."""
+        numbers = [record.number for record in self.session.mapped]
+        point = self.point
+        if not numbers or point is None or point.number not in numbers:
+            return
+        index = numbers.index(point.number) + offset
+        if index >= len(numbers) - 1 and self.live:
+            self.shown = None
+        else:
+            self.shown = numbers[min(max(index, 0), len(numbers) - 1)]
+
+    # --- control ---------------------------------------------------------------------------------------------------
+
+    def say(self, verb: Verb, text: str = "") -> None:
+        """Ask the run to do something; what it answers is in `answer` later."""
+        run = self.link.run
+        if run is None:
+            self.answer = (False, "no run is connected")
+            return
+
+        def answered(outcome: Outcome) -> None:
+            if isinstance(outcome.result, Reply):
+                self.answer = (outcome.result.ok, outcome.result.text)
+            else:
+                self.answer = (False, _complaint(outcome.error))
+
+        self._voice.ask((verb, text), lambda: ask(run.control, Control(verb, text), CONTROL_TIMEOUT), answered)
+
+    def close(self) -> None:
+        """End the background threads."""
+        for errands in (self._disk, self._thought, self._voice):
+            errands.stop()
+
+    def _selection_changed(self) -> None:
+        self.selection_revision += 1
+
+
+def _open(directory: Path) -> tuple[Archive, Snapshot]:
+    archive = Archive(directory)
+    return archive, archive.snapshot()
+
+
+def _complaint(error: Exception | None) -> str:
+    known = isinstance(error, NvscopeError | DataError)
+    return str(error) if known else f"{type(error).__name__}: {error}"

@@ -1,0 +1,346 @@
+"""All a window knows about one run. Fed with messages and with what was read from disk; one thread; no Qt."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nvscope.gui.model.derived import find_reference, plain_map, ratio_map
+from nvscope.gui.model.journal import LogEntry, entry
+from nvscope.gui.model.maps import MapStore, PointMaps
+from nvscope.gui.model.methods import Methods, RatioMap
+from nvscope.gui.model.points import PointRecord
+from nvscope.gui.model.series import TimeSeries
+from nvscope.gui.model.spectra import SpectrumSums
+from nvscope.gui.model.steps import Step, Steps
+from nvscope.stream.messages import (
+    Frame,
+    HistoryRow,
+    JournalEntry,
+    Maps,
+    Message,
+    PointClosed,
+    PointOpened,
+    RunStatus,
+)
+
+FloatArray = NDArray[np.float64]
+_MOST_LOG = 1000
+_MOST_COLUMNS = 64
+_FROM_STATUS = ("frames_per_second", "pixels_per_second", "fitted_fraction")
+
+
+@dataclass(frozen=True)
+class Outline:
+    """A polygon of the loading; vertices (x, y) as fractions of the image's width and height."""
+
+    name: str
+    kind: str
+    vertices: tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a run is.
+
+    Attributes
+    ----------
+    field_of_view : float
+        Edge of the imaged square (m), NaN if unknown.
+    target_b_err : float
+        Error of B (T) at which averaging stops, NaN if there is none.
+    """
+
+    run: str = ""
+    directory: str = ""
+    sequence: str = ""
+    sample: str = ""
+    rig: str = ""
+    operator: str = ""
+    note: str = ""
+    started: str = ""
+    pressure: float = math.nan
+    field_of_view: float = math.nan
+    target_b_err: float = math.nan
+    outlines: tuple[Outline, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Snapshot:
+    """A run as its directory shows it."""
+
+    header: Header
+    points: tuple[PointRecord, ...]
+    history: Mapping[str, FloatArray]
+    log: tuple[LogEntry, ...]
+    planned: tuple[Step, ...]
+    announced: tuple[tuple[float, str], ...]
+    outcome: str
+    reason: str
+
+
+@dataclass(eq=False)
+class Session:
+    """A run, live or finished.
+
+    Attributes
+    ----------
+    revision : Counter
+        A number for each of "header", "status", "frame", "maps", "points", "history", "log", "steps" that grows with
+        every change.
+    """
+
+    methods: Methods
+    maps: MapStore = field(default_factory=MapStore)
+    header: Header = Header()
+    status: RunStatus | None = None
+    outcome: str = ""
+    reason: str = ""
+    frame: tuple[Frame, NDArray[np.uint16]] | None = None
+    points: dict[int, PointRecord] = field(default_factory=dict)
+    history: dict[str, TimeSeries] = field(default_factory=dict)
+    log: deque[LogEntry] = field(default_factory=lambda: deque(maxlen=_MOST_LOG))
+    steps: Steps = field(default_factory=Steps)
+    live_spectra: SpectrumSums | None = None
+    revision: Counter[str] = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        self._since_joined: deque[tuple[float, str]] = deque(maxlen=200)
+        self._live_log: deque[LogEntry] = deque(maxlen=200)
+        self._ratios: dict[int, tuple[tuple[int, int], RatioMap]] = {}
+
+    # --- what comes in ---------------------------------------------------------------------------------------------
+
+    def apply(self, message: Message, arrays: Sequence[NDArray[Any]] = ()) -> None:
+        """Take one message; kinds a window has no use for are ignored."""
+        if isinstance(message, Frame):
+            self._take_frame(message, arrays[0])
+        elif isinstance(message, Maps):
+            self._take_maps(message, arrays)
+        elif isinstance(message, RunStatus):
+            self._take_status(message)
+        elif isinstance(message, HistoryRow):
+            for name, value in message.values.items():
+                self._sample(name, message.rig_time, math.nan if value is None else value)
+            self._touch("history")
+        elif isinstance(message, PointOpened):
+            self._open(message)
+        elif isinstance(message, PointClosed):
+            known = self.points.get(message.point)
+            if known is not None:
+                self.points[message.point] = known.ended(message)
+                self._touch("points")
+        elif isinstance(message, JournalEntry):
+            self._take_entry(message)
+
+    def adopt(self, snapshot: Snapshot) -> None:
+        """Take what the run directory holds; what was heard since and is not there yet stays."""
+        self.header = snapshot.header
+        for record in snapshot.points:
+            known = self.points.get(record.number)
+            if known is None or record.closed or not known.closed:
+                newer = known if known is not None and known.sweeps > record.sweeps else record
+                self.points[record.number] = replace(
+                    record,
+                    sweeps=newer.sweeps,
+                    final=newer.final,
+                    summary=newer.summary,
+                    frequencies=record.frequencies or (known.frequencies if known is not None else ()),
+                )
+        self.points = dict(sorted(self.points.items()))
+        times = snapshot.history.get("rig_time", np.empty(0))
+        for name, values in snapshot.history.items():
+            if name not in ("rig_time", "wall_time"):
+                self.history[name] = self.history.get(name, TimeSeries()).preceded_by(times, values)
+        errors = [
+            (record.summary["rig_time"], record.summary["median_b_err"])
+            for record in snapshot.points
+            if {"rig_time", "median_b_err"} <= record.summary.keys()
+        ]
+        if errors:
+            earlier = np.array(sorted(errors))
+            known_err = self.history.get("median_b_err", TimeSeries())
+            self.history["median_b_err"] = known_err.preceded_by(earlier[:, 0], earlier[:, 1])
+        last = max((one.rig_time for one in snapshot.log if one.rig_time is not None), default=-math.inf)
+        self.log.clear()
+        self.log.extend(snapshot.log)
+        self.log.extend(one for one in self._live_log if one.rig_time is not None and one.rig_time > last)
+        self.steps.begin(snapshot.planned, (*snapshot.announced, *self._since_joined))
+        if snapshot.outcome not in ("", "unfinished"):
+            self.outcome, self.reason = snapshot.outcome, snapshot.reason
+        self._touch("header", "points", "history", "log", "steps", "status")
+
+    def take_stored_maps(self, point: int, maps: Mapping[str, NDArray[Any]], *, final: bool, sweeps: int) -> None:
+        """Take maps read from disk, unless newer ones came meanwhile."""
+        held = self.maps.get(point)
+        if held is None or (final and not held.final):
+            self.maps.put(point, maps, final=final, sweeps=sweeps)
+            self._touch("maps")
+
+    def _take_frame(self, frame: Frame, image: NDArray[np.uint16]) -> None:
+        self.frame = (frame, image)
+        if self.live_spectra is not None:
+            self.live_spectra.add(frame, image)
+        self._touch("frame")
+
+    def _take_maps(self, message: Maps, arrays: Sequence[NDArray[Any]]) -> None:
+        known = self.points.get(message.point)
+        if known is not None and known.final and not message.final:
+            return
+        self.maps.put(
+            message.point,
+            dict(zip(message.names, arrays, strict=True)),
+            final=message.final,
+            sweeps=message.sweeps,
+        )
+        if known is None:
+            known = PointRecord(message.point, "odmr", message.rig_time, shape=message.shape)
+        self.points[message.point] = known.mapped(message)
+        for source, name in (("median_b_err", "median_b_err"), ("lost", "lost_frames")):
+            if source in message.summary:
+                self._sample(name, message.rig_time, message.summary[source])
+        self._touch("maps", "points")
+
+    def _take_status(self, status: RunStatus) -> None:
+        self.status = status
+        for name in _FROM_STATUS:
+            if name in status.values:
+                self._sample(name, status.rig_time, status.values[name])
+        if status.state in ("done", "failed", "aborted"):
+            self.outcome = status.state
+        self._touch("status", "history")
+
+    def _open(self, message: PointOpened) -> None:
+        known = self.points.get(message.point)
+        if known is not None and (known.frequencies or known.closed):
+            return  # a publisher repeats it to whoever joins
+        record = PointRecord.opened(message)
+        if known is not None:
+            record = replace(record, sweeps=known.sweeps, final=known.final, summary=known.summary)
+        self.points[message.point] = record
+        if message.kind == "odmr":
+            self.live_spectra = SpectrumSums(record.number, record.frequencies, record.shape, record.attrs)
+        self._touch("points")
+
+    def _take_entry(self, message: JournalEntry) -> None:
+        if message.kind == "step":
+            text = str(message.data.get("step", ""))
+            self._since_joined.append((message.rig_time, text))
+            self.steps.announce(message.rig_time, text)
+            self._touch("steps")
+        elif message.kind == "plan":
+            self.steps.begin(planned_steps(message.data), self._since_joined)
+            self._touch("steps")
+        found = entry(message.kind, message.data, message.rig_time)
+        if found is not None:
+            self._live_log.append(found)
+            self.log.append(found)
+            self._touch("log")
+
+    def _sample(self, name: str, rig_time: float, value: float) -> None:
+        if name not in self.history:
+            if len(self.history) >= _MOST_COLUMNS:
+                return
+            self.history[name] = TimeSeries()
+        self.history[name].add(rig_time, value)
+
+    def _touch(self, *topics: str) -> None:
+        self.revision.update(topics)
+
+    # --- what is asked ---------------------------------------------------------------------------------------------
+
+    @property
+    def newest(self) -> PointRecord | None:
+        """The newest point with an image, None before there is one."""
+        return next((record for record in reversed(self.points.values()) if record.kind == "odmr"), None)
+
+    @property
+    def mapped(self) -> list[PointRecord]:
+        """Points with an image, in order."""
+        return [record for record in self.points.values() if record.kind == "odmr"]
+
+    @property
+    def coldest(self) -> PointRecord | None:
+        """The coldest finished point of the curve s(T), None before there is one."""
+        known = [record for record in self.points.values() if record.in_curve and record.final]
+        return min(known, key=lambda record: record.temperature, default=None)
+
+    def reference_of(self, number: int) -> PointRecord | None:
+        """Return the reference point that fits a point's field; a reference is its own."""
+        point = self.points.get(number)
+        return None if point is None else find_reference(point, self.points)
+
+    def needs(self, number: int) -> list[int]:
+        """Return the points whose maps are wanted for s of a point and are not held: itself, its reference."""
+        reference = self.reference_of(number)
+        wanted = [number] if reference is None or reference.number == number else [number, reference.number]
+        return [one for one in wanted if one not in self.maps]
+
+    def ratio(self, number: int) -> RatioMap | None:
+        """Return s of a point; None if it cannot be said (yet)."""
+        point, maps = self.points.get(number), self.maps.get(number)
+        if point is None or maps is None:
+            return None
+        reference = self.reference_of(number)
+        above = None if reference is None else self.maps.get(reference.number)
+        key = (maps.revision, 0 if above is None else above.revision)
+        cached = self._ratios.get(number)
+        if cached is not None and cached[0] == key:
+            return cached[1]
+        found = ratio_map(self.methods, point, maps, reference, above)
+        if found is not None:
+            while len(self._ratios) >= 4:
+                del self._ratios[next(iter(self._ratios))]
+            self._ratios[number] = (key, found)
+        return found
+
+    def map(self, number: int, name: str) -> FloatArray | None:
+        """Return a point's map by its name in `nvscope.gui.model.quantities`, SI, NaN where not measured."""
+        point, maps = self.points.get(number), self.maps.get(number)
+        if point is None or maps is None:
+            return None
+        if name in ("s_ratio", "s_ratio_err"):
+            found = self.ratio(number)
+            if found is None:
+                return None
+            return found.s if name == "s_ratio" else np.hypot(found.point_err, found.reference_err)
+        return plain_map(self.methods, name, point, maps)
+
+    def held(self, number: int) -> PointMaps | None:
+        """Return a point's maps as they are held."""
+        return self.maps.get(number)
+
+    def pixel_size(self) -> float:
+        """Edge of a pixel at the culet (m), NaN if unknown."""
+        for record in reversed(self.points.values()):
+            size = record.attrs.get("pixel_size")
+            if isinstance(size, int | float) and size > 0:
+                return float(size)
+            if record.shape[1] and math.isfinite(self.header.field_of_view):
+                return self.header.field_of_view / max(record.shape)
+        return math.nan
+
+    def saturation(self) -> float:
+        """Counts at which a pixel is saturated; the end of 16 bits if the camera does not say."""
+        for record in reversed(self.points.values()):
+            value = record.attrs.get("saturation")
+            if isinstance(value, int | float) and value > 0:
+                return float(value)
+        return 65535.0
+
+
+def planned_steps(data: Mapping[str, Any]) -> list[Step]:
+    """Read the steps out of a journal entry ``plan``."""
+    found = []
+    steps = data.get("steps")
+    for item in steps if isinstance(steps, list) else []:
+        if isinstance(item, Mapping) and isinstance(item.get("text"), str):
+            duration = item.get("duration")
+            found.append(Step(item["text"], float(duration) if isinstance(duration, int | float) else math.nan))
+    return found

@@ -1,0 +1,155 @@
+"""The newest camera frame, with levels that stay where they are put and saturated pixels in red."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PySide6.QtWidgets import QToolButton
+
+from nvscope.gui.desk import Desk
+from nvscope.gui.model.statistics import spread_limits
+from nvscope.gui.widgets.histogram import Histogram
+from nvscope.gui.widgets.image_plot import ImagePlot
+from nvscope.gui.widgets.plotting import Table
+from nvscope.gui.widgets.theme import Theme, color_map
+from nvscope.gui.widgets.view import View
+
+_RED = np.array([255, 40, 60, 255], np.uint8)
+
+
+class CameraView(View):
+    """Latest frame and its histogram."""
+
+    name = "camera"
+    title = "Camera"
+
+    def __init__(self, desk: Desk) -> None:
+        super().__init__(desk)
+        self.levels: tuple[float, float] | None = None
+        self.readout = self.muted_label()
+        self.tools.addStretch(1)
+        self.auto = QToolButton()
+        self.auto.setText("Auto levels")
+        self.auto.setToolTip("Fit the grey levels to this frame (A); until then they stay as they are")
+        self.auto.clicked.connect(self.auto_levels)
+        self.outlines = QToolButton()
+        self.outlines.setText("Outlines")
+        self.outlines.setCheckable(True)
+        self.outlines.setChecked(True)
+        self.outlines.setToolTip("Sample, ruby, wire and leads as drawn in the loading file (O)")
+        self.tools.addWidget(self.outlines)
+        self.tools.addWidget(self.auto)
+        self.add_export()
+        graphics = self.add_graphics()
+        self.plot = ImagePlot(graphics, 0, 0)
+        self.plot.image.setColorMap(color_map("light"))
+        self.histogram = Histogram(graphics, 1, 0)
+        self.histogram.dragged.connect(self._levels_dragged)
+        self.body.addWidget(self.readout)
+        self.plot.hovered.connect(desk.selection.move)
+        self.plot.clicked.connect(desk.selection.pin)
+        self.plot.region_changed.connect(desk.selection.choose)
+        self._outlined: Hashable = None
+
+    def key(self) -> Hashable:
+        """Change with frames, selection, header."""
+        revision = self.desk.session.revision
+        return (
+            id(self.desk.session),
+            revision["frame"],
+            revision["header"],
+            self.desk.spectrometer.revision,
+            None if self.desk.point is None else self.desk.point.number,
+            self.desk.shown,
+            self.desk.selection_revision,
+            self.outlines.isChecked(),
+        )
+
+    def restyle(self, theme: Theme) -> None:
+        """Take other colours."""
+        super().restyle(theme)
+        self.plot.restyle(theme)
+        self.histogram.restyle(theme)
+
+    def draw(self) -> None:
+        """Draw the newest frame; of a finished run, the mean of what was recorded."""
+        session, selection = self.desk.session, self.desk.selection
+        found = self._picture()
+        if found is None:
+            self.readout.setText("no frame yet" if self.desk.live else "frames are not stored, their sums are")
+            return
+        image, text = found
+        if (shown := (id(image), self.levels, self.theme.mode)) != self._shown:
+            self._shown = shown
+            self._draw_picture(image)
+        if self.levels is None:
+            few = image[:: max(1, image.shape[0] // 128), :: max(1, image.shape[1] // 128)]
+            self.levels = spread_limits(few.astype(np.float64))
+        self.plot.show_array(image, self.levels)
+        self.histogram.show(image, self.levels)
+        saturated = self._mark_saturation(image, session.saturation())
+        self.plot.set_pixel_size(session.pixel_size())
+        self.plot.set_cursor(selection.cursor)
+        self.plot.set_pins(selection.pins, self.theme)
+        self.plot.set_region(selection.region)
+        self._draw_outlines()
+        cursor = selection.cursor
+        if cursor is not None and cursor[0] < image.shape[0] and cursor[1] < image.shape[1]:
+            text += f" · {image[cursor]:.0f} counts at ({cursor[1]}, {cursor[0]})"
+        if saturated:
+            text += f' · <span style="color:{self.theme.error}">{saturated} saturated</span>'
+        self.readout.setText(text)
+
+    def auto_levels(self) -> None:
+        """Fit the levels to the frame shown."""
+        self.levels = None
+        self._drawn = None
+
+    def table(self) -> Table:
+        """Return the image, one row a pixel."""
+        found = self._picture()
+        if found is None:
+            return Table(("row", "column", "counts"), [])
+        rows, columns = np.indices(found[0].shape)
+        return Table.of(row=rows.ravel(), column=columns.ravel(), counts=found[0].ravel())
+
+    def _picture(self) -> tuple[NDArray[Any], str] | None:
+        """Return what to show and what it is."""
+        session, point = self.desk.session, self.desk.point
+        following = self.desk.live and self.desk.shown is None and not session.outcome
+        if session.frame is not None and following:
+            frame, image = session.frame
+            record = session.points.get(frame.point)
+            text = f"point {frame.point} · sweep {frame.sweep}"
+            if frame.reference:
+                text += " · microwaves off"
+            elif record is not None and frame.step < len(record.frequencies):
+                text += f" · {record.frequencies[frame.step] / 1e9:.4f} GHz"
+            return image, text
+        mean = None if point is None else self.desk.spectrometer.mean_image(point.number)
+        if mean is None or point is None:
+            return None
+        return mean, f"point {point.number} · mean of its frames"
+
+    def _mark_saturation(self, image: NDArray[Any], limit: float) -> int:
+        saturated = image >= limit
+        count = int(np.count_nonzero(saturated))
+        self.plot.overlay.setVisible(count > 0)
+        if count:
+            marked = np.zeros((*image.shape, 4), np.uint8)
+            marked[saturated] = _RED
+            self.plot.overlay.setImage(marked, autoLevels=False, levels=(0, 255))
+        return count
+
+    def _draw_outlines(self) -> None:
+        shown = self.desk.session.header.outlines if self.outlines.isChecked() else ()
+        if (shown, self.plot.shape) != self._outlined:
+            self._outlined = (shown, self.plot.shape)
+            self.plot.set_outlines(shown)
+
+    def _levels_dragged(self, low: float, high: float) -> None:
+        self.levels = (low, high)
+        self._drawn = None

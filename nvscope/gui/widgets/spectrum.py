@@ -1,0 +1,198 @@
+"""ODMR spectra of cursor, pins and region with their fits, one panel for each window of the sweep."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Any
+
+import numpy as np
+import pyqtgraph as pg
+from numpy.typing import NDArray
+from PySide6.QtWidgets import QLabel, QToolButton
+
+from nvscope.gui.desk import Desk
+from nvscope.gui.model.traces import CURSOR, Trace
+from nvscope.gui.widgets.plotting import Table, add_dots, add_line, bare, dress, pen
+from nvscope.gui.widgets.theme import Theme
+from nvscope.gui.widgets.view import View
+
+FloatArray = NDArray[np.float64]
+_MOST_PANELS = 4
+
+
+def windows(frequencies: FloatArray) -> list[tuple[float, float]]:
+    """Return the stretches (Hz) of a frequency axis between its gaps; one if there would be too many to show."""
+    if frequencies.size < 3:
+        return [(float(frequencies.min()), float(frequencies.max()))] if frequencies.size else []
+    steps = np.diff(frequencies)
+    cuts = np.flatnonzero(steps > 5 * np.median(steps)) + 1
+    parts = [part for part in np.split(frequencies, cuts) if part.size > 1]
+    if len(parts) > _MOST_PANELS:
+        parts = [frequencies]
+    return [(float(part[0]), float(part[-1])) for part in parts]
+
+
+class SpectrumView(View):
+    """Measured points, fit, components, residuals and parameters."""
+
+    name = "spectrum"
+    title = "Spectrum"
+    rest = 0.1
+
+    def __init__(self, desk: Desk) -> None:
+        super().__init__(desk)
+        self.source = self.muted_label()
+        self.tools.addWidget(self.source, 1)
+        self.components = QToolButton()
+        self.components.setText("Components")
+        self.components.setCheckable(True)
+        self.components.setToolTip("Draw each fitted line on its own")
+        self.tools.addWidget(self.components)
+        self.add_export()
+        self.add_graphics()
+        self.parameters = QLabel()
+        self.parameters.setProperty("muted", True)
+        self.parameters.setWordWrap(True)
+        self.parameters.setToolTip(
+            "<p>Parameters of the fit at the cursor ± 1 σ. f₋ and f₊: the two lines. B: half splitting over γ. "
+            "C: contrast, signed depth over the baseline. w: half width at half maximum. χ²ᵣ near 1: the noise is as "
+            "expected.</p>"
+        )
+        self.body.addWidget(self.parameters)
+        self._caption: Any = None
+        self._panels: list[tuple[Any, Any]] = []
+        self._windows: list[tuple[float, float]] = []
+
+    def key(self) -> Hashable:
+        """Change with the spectra."""
+        desk = self.desk
+        return id(desk.session), desk.spectrometer.revision, self.components.isChecked(), self.theme.mode
+
+    def restyle(self, theme: Theme) -> None:
+        """Take other colours."""
+        super().restyle(theme)
+        self._windows = []
+
+    def draw(self) -> None:
+        """Draw the spectra there are."""
+        found = self.desk.spectrometer.traces
+        if not found:
+            self.source.setText("point at a map; spectra come with the first frames")
+            self.parameters.setText("")
+            for upper, lower in self._panels:
+                upper.clear()
+                lower.clear()
+            return
+        self._lay_out(windows(found[0].frequencies))
+        self.source.setText(self.desk.spectrometer.source)
+        for upper, lower in self._panels:
+            upper.clear()
+            lower.clear()
+            zero = pg.InfiniteLine(0.0, angle=0, pen=pen(self.theme.muted, 1.0, 0.6))
+            lower.addItem(zero, ignoreBounds=True)
+        for trace in reversed(found):  # the cursor on top
+            self._draw_trace(trace)
+        self._write(found)
+
+    def table(self) -> Table:
+        """Return the spectra, one column a place, with their fits at the measured frequencies."""
+        found = self.desk.spectrometer.traces
+        if not found:
+            return Table(("frequency (Hz)",), [])
+        names, columns = ["frequency (Hz)"], [found[0].frequencies]
+        for trace in found:
+            names += [f"{trace.label}: counts", f"{trace.label}: frames"]
+            columns += [trace.signal, trace.frames]
+            if trace.fit is not None:
+                names.append(f"{trace.label}: fit")
+                columns.append(trace.fit.at_data)
+        return Table(tuple(names), np.stack(columns, axis=1).tolist())
+
+    def _lay_out(self, wanted: list[tuple[float, float]]) -> None:
+        if len(wanted) != len(self._windows):
+            self.graphics.clear()
+            self._panels = []
+            for column in range(len(wanted)):
+                upper = self.graphics.addPlot(row=0, col=column)
+                lower = self.graphics.addPlot(row=1, col=column)
+                for plot in (upper, lower):
+                    bare(plot)
+                lower.setXLink(upper)
+                upper.getAxis("bottom").setStyle(showValues=False)
+                if column:
+                    upper.setYLink(self._panels[0][0])
+                    lower.setYLink(self._panels[0][1])
+                    for plot in (upper, lower):
+                        plot.getAxis("left").setStyle(showValues=False)
+                self._panels.append((upper, lower))
+            layout = self.graphics.ci.layout
+            self._caption = self.graphics.addLabel(row=2, col=0, colspan=max(1, len(wanted)))
+            layout.setRowStretchFactor(0, 3)
+            layout.setRowStretchFactor(1, 1)
+            for column, (upper, lower) in enumerate(self._panels):
+                first = column == 0
+                dress(upper, self.theme, left="PL (%)" if first else None)
+                dress(
+                    lower,
+                    self.theme,
+                    left="resid. (%)" if first else None,
+                )
+                layout.setColumnStretchFactor(column, 1)
+                for plot in (upper, lower):
+                    plot.getAxis("left").setWidth(52 if first else 8)
+            self._caption.setText("microwave frequency (GHz)", color=self.theme.text, size="11px")
+        if wanted != self._windows:
+            self._windows = wanted
+            for (upper, _), (low, high) in zip(self._panels, wanted, strict=True):
+                upper.setXRange(low / 1e9, high / 1e9, padding=0.03)
+                upper.enableAutoRange(axis="y")
+
+    def _draw_trace(self, trace: Trace) -> None:
+        color = self.theme.place(trace.slot)
+        level = trace.level
+        main = trace.slot == CURSOR
+        for (upper, lower), (low, high) in zip(self._panels, self._windows, strict=True):
+            inside = (trace.frequencies >= low) & (trace.frequencies <= high)
+            f, y = trace.frequencies[inside] / 1e9, 100 * trace.signal[inside] / level
+            add_dots(upper, f, y, color, 4.5 if main else 3.5, alpha=0.9 if main else 0.6)
+            fit = trace.fit
+            if fit is None:
+                continue
+            fine = (fit.frequency >= low) & (fit.frequency <= high)
+            x = fit.frequency[fine] / 1e9
+            if self.components.isChecked() and main:
+                for part in fit.components:
+                    add_line(upper, x, 100 * part[fine] / level, pen(color, 1.0, 0.6, [4, 3]))
+            trusted = fit.status == "converged"
+            ink = pen(color, 2.0 if main else 1.4) if trusted else pen(color, 1.0, 0.6, [2, 3])
+            add_line(upper, x, 100 * fit.model[fine] / level, ink)
+            if main:
+                residual = 100 * (trace.signal - fit.at_data)[inside] / level
+                add_dots(lower, f, residual, color, 3.5, alpha=0.8)
+
+    def _write(self, found: list[Trace]) -> None:
+        parts = []
+        for trace in found:
+            name = f'<b style="color:{self.theme.place(trace.slot)}">{trace.label}</b>'
+            if trace.fit is None:
+                parts.append(f"{name} &nbsp;not fitted yet")
+                continue
+            shown = {item[0]: _parameter(*item, ink=self.theme.text) for item in trace.fit.parameters}
+            quality = f"χ²ᵣ {trace.fit.chi2_reduced:.2f}, {trace.fit.status}"
+            if trace.slot != CURSOR:
+                parts.append(f"{name} &nbsp;{shown.get('B', '')} &nbsp;{quality}")
+                continue
+            plain = [text for key, text in shown.items() if key[-1] not in "₋₊"]
+            parts.append(" &nbsp;".join([name, *plain, quality]))
+            for sign in "₋₊":
+                line = [text for key, text in shown.items() if key.endswith(sign)]
+                parts.append(" &nbsp;".join(line[:1] + [text.replace(sign, "", 1) for text in line[1:]]))
+        self.parameters.setText(f'<span style="font-size:11px">{"<br>".join(parts)}</span>')
+
+
+def _parameter(name: str, value: float, error: float, unit: str, ink: str) -> str:
+    if not np.isfinite(value):
+        return f"{name} –"
+    digits = 3 if not np.isfinite(error) or error <= 0 else int(np.clip(1 - np.floor(np.log10(error)), 0, 6))
+    shown = f"{value:.{digits}f} ± {error:.{digits}f} {unit}" if np.isfinite(error) else f"{value:.{digits}f} {unit}"
+    return f'{name} <span style="color:{ink}">{shown}</span>'

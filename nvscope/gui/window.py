@@ -1,0 +1,341 @@
+"""The window: views in docks around a header and a slider, two timers, shortcuts, and what is remembered."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import deque
+from functools import partial
+from pathlib import Path
+
+from PySide6.QtCore import QSize, Qt, QTimer
+from PySide6.QtGui import QCloseEvent, QKeySequence, QShortcut
+from PySide6.QtWidgets import (
+    QApplication,
+    QDockWidget,
+    QFileDialog,
+    QMainWindow,
+    QMessageBox,
+    QToolBar,
+)
+
+from nvscope.gui.desk import Desk
+from nvscope.gui.launch import Launcher
+from nvscope.gui.preferences import VERSION, Preferences
+from nvscope.gui.widgets import theme as themes
+from nvscope.gui.widgets.camera import CameraView
+from nvscope.gui.widgets.control import ControlView
+from nvscope.gui.widgets.header import Header
+from nvscope.gui.widgets.housekeeping import HousekeepingView
+from nvscope.gui.widgets.maps import MapsView
+from nvscope.gui.widgets.shortcuts import SHORTCUTS, shortcuts_html
+from nvscope.gui.widgets.spectrum import SpectrumView
+from nvscope.gui.widgets.timeline import PLAY_INTERVAL, Timeline
+from nvscope.gui.widgets.versus import VersusView
+from nvscope.gui.widgets.view import View
+
+DATA_INTERVAL = 15
+"""Milliseconds between looks at what has come."""
+REDRAW_INTERVAL = 34
+"""Milliseconds between redraws: at most 30 a second."""
+DRAW_BUDGET = 0.015
+"""Wall seconds a redraw may take before the rest waits for the next: keys and mouse come in between."""
+FLICKER_INTERVAL = 500
+SIZE = QSize(1280, 800)
+
+
+class Window(QMainWindow):
+    """The live preview and run control.
+
+    Parameters
+    ----------
+    desk : Desk
+        What it shows; closed with the window.
+    preferences : Preferences
+        What it remembers.
+    launcher : Launcher or None
+        What it can start; None cannot start anything.
+    mode : str or None
+        "dark" or "light"; None: as it was left.
+    """
+
+    def __init__(
+        self,
+        desk: Desk,
+        preferences: Preferences,
+        launcher: Launcher | None = None,
+        mode: themes.Mode | None = None,
+    ) -> None:
+        super().__init__()
+        self.desk = desk
+        self.preferences = preferences
+        self.launcher = launcher
+        self.redraws = 0
+        self.setWindowTitle("nvscope")
+        self.setObjectName("nvscope")
+        self.setDockOptions(
+            QMainWindow.DockOption.AllowTabbedDocks
+            | QMainWindow.DockOption.AllowNestedDocks
+            | QMainWindow.DockOption.AnimatedDocks
+        )
+        self.header = Header(desk)
+        self.timeline = Timeline(desk)
+        self.camera = CameraView(desk)
+        self.maps = MapsView(desk)
+        self.spectrum = SpectrumView(desk)
+        self.versus = VersusView(desk)
+        self.housekeeping = HousekeepingView(desk)
+        self.control = ControlView(desk)
+        self.views: tuple[View, ...] = (
+            self.camera,
+            self.maps,
+            self.spectrum,
+            self.versus,
+            self.housekeeping,
+            self.control,
+        )
+        self._turn = deque(self.views)
+        self.docks = {view.name: self._dock(view) for view in self.views}
+        self._place_bars()
+        self.lay_out()
+        self._connect()
+        remembered = preferences.text("theme", "dark")
+        self.theme = themes.THEMES[mode or ("light" if remembered == "light" else "dark")]
+        self._restore()
+        self.set_theme(self.theme.mode)
+        self._timers = [
+            self._every(DATA_INTERVAL, desk.step),
+            self._every(REDRAW_INTERVAL, self.redraw),
+            self._every(FLICKER_INTERVAL, self.maps.flick),
+            self._every(PLAY_INTERVAL, self.timeline.advance),
+        ]
+
+    # --- building --------------------------------------------------------------------------------------------------
+
+    def _dock(self, view: View) -> QDockWidget:
+        dock = QDockWidget(view.title, self)
+        dock.setObjectName(f"dock-{view.name}")
+        dock.setWidget(view)
+        dock.setFeatures(
+            QDockWidget.DockWidgetFeature.DockWidgetMovable
+            | QDockWidget.DockWidgetFeature.DockWidgetFloatable
+            | QDockWidget.DockWidgetFeature.DockWidgetClosable
+        )
+        return dock
+
+    def _place_bars(self) -> None:
+        for name, widget, area in (
+            ("header", self.header, Qt.ToolBarArea.TopToolBarArea),
+            ("timeline", self.timeline, Qt.ToolBarArea.BottomToolBarArea),
+        ):
+            bar = QToolBar(name, self)
+            bar.setObjectName(name)
+            bar.setMovable(False)
+            bar.setContextMenuPolicy(Qt.ContextMenuPolicy.PreventContextMenu)
+            layout = bar.layout()
+            if layout is not None:
+                layout.setContentsMargins(0, 0, 0, 0)
+            bar.setStyleSheet("QToolBar { border: none; padding: 0; spacing: 0; }")
+            bar.addWidget(widget)
+            self.addToolBar(area, bar)
+
+    def lay_out(self) -> None:
+        """Put the docks where they belong: camera over spectrum, maps over s(T), control over housekeeping."""
+        left, right = Qt.DockWidgetArea.LeftDockWidgetArea, Qt.DockWidgetArea.RightDockWidgetArea
+        for dock in self.docks.values():
+            dock.setFloating(False)
+            dock.setVisible(True)
+        camera, maps, spectrum, versus, housekeeping, control = (self.docks[view.name] for view in self.views)
+        self.addDockWidget(left, camera)
+        self.splitDockWidget(camera, maps, Qt.Orientation.Horizontal)
+        self.addDockWidget(right, control)
+        self.splitDockWidget(camera, spectrum, Qt.Orientation.Vertical)
+        self.splitDockWidget(maps, versus, Qt.Orientation.Vertical)
+        self.splitDockWidget(control, housekeeping, Qt.Orientation.Vertical)
+        self.resizeDocks([camera, maps, control], [400, 500, 360], Qt.Orientation.Horizontal)
+        self.resizeDocks([camera, spectrum], [350, 350], Qt.Orientation.Vertical)
+        self.resizeDocks([maps, versus], [400, 300], Qt.Orientation.Vertical)
+        self.resizeDocks([control, housekeeping], [380, 320], Qt.Orientation.Vertical)
+
+    def _connect(self) -> None:
+        self.header.theme_button.clicked.connect(self.toggle_theme)
+        self.header.help.clicked.connect(self.show_help)
+        self.header.start.clicked.connect(self.start_run)
+        self.header.start.setVisible(self.launcher is not None)
+        self.timeline.play.clicked.connect(self.timeline.start_playing)
+        actions = {
+            "earlier": lambda: self.desk.look(-1),
+            "later": lambda: self.desk.look(+1),
+            "newest": lambda: self.desk.show(None),
+            "play": self.timeline.play.click,
+            "pin": self._pin_cursor,
+            "unpin": self.desk.selection.unpin_all,
+            "extremes": lambda: self.desk.pin_extremes(),
+            "region": self.maps.region.toggle,
+            "compare": lambda: self._compare("difference"),
+            "flicker": lambda: self._compare("flicker"),
+            "levels": self._auto_levels,
+            "outlines": self.camera.outlines.toggle,
+            "theme": self.toggle_theme,
+            "layout": self.lay_out,
+            "pause": self.control.toggle_pause,
+            "skip": self.control.skip.click,
+            "abort": self.control.abort.click,
+            "note": self.control.note.setFocus,
+            "start": self.start_run,
+            "picture": self._ask_picture,
+            "help": self.show_help,
+        }
+        for shortcut in SHORTCUTS:
+            if shortcut.action in actions:
+                QShortcut(QKeySequence(shortcut.keys), self, actions[shortcut.action])
+        for index in range(self.maps.tabs.count()):
+            QShortcut(QKeySequence(f"{(index + 1) % 10}"), self, partial(self.maps.tabs.setCurrentIndex, index))
+
+    def _every(self, milliseconds: int, call: object) -> QTimer:
+        timer = QTimer(self)
+        timer.setInterval(milliseconds)
+        timer.timeout.connect(call)
+        timer.start()
+        return timer
+
+    # --- drawing ---------------------------------------------------------------------------------------------------
+
+    def redraw(self) -> None:
+        """Draw what has changed since the last time."""
+        self.header.refresh(self.theme)
+        self.timeline.refresh()
+        deadline = time.monotonic() + DRAW_BUDGET
+        drawn = False
+        for _ in self.views:
+            # the one drawn longest ago comes first, so that what does not fit now is drawn next
+            view = self._turn[0]
+            self._turn.rotate(-1)
+            drawn |= view.refresh()
+            if time.monotonic() > deadline:
+                break
+        self.redraws += drawn
+
+    def set_theme(self, mode: themes.Mode) -> None:
+        """Change colours."""
+        self.theme = themes.THEMES[mode]
+        app = QApplication.instance()
+        if isinstance(app, QApplication):
+            themes.apply(app, self.theme)
+        for view in self.views:
+            view.restyle(self.theme)
+        self.preferences.set("theme", mode)
+
+    def toggle_theme(self) -> None:
+        """Dark to light and back."""
+        self.set_theme("light" if self.theme.mode == "dark" else "dark")
+
+    def settle(self, timeout: float) -> bool:
+        """Work until everything asked for has come and is drawn, or `timeout` wall seconds; returns whether it has."""
+        deadline = time.monotonic() + timeout
+        quiet = 0
+        while time.monotonic() < deadline:
+            self.desk.step()
+            QApplication.processEvents()
+            quiet = quiet + 1 if self.desk.idle and self.desk.point is not None else 0
+            if quiet > 5:
+                self.draw_all()
+                if self.desk.idle:  # drawing may have asked for more: a Tc, maps of earlier points
+                    return True
+            time.sleep(0.01)
+        self.draw_all()
+        return False
+
+    def draw_all(self) -> None:
+        """Draw everything now, however short ago it was drawn."""
+        for view in self.views:
+            view.refresh(force=True)
+        self.header.refresh(self.theme)
+        self.timeline.refresh()
+
+    def save_picture(self, path: Path) -> None:
+        """Write the window as PNG.
+
+        Raises
+        ------
+        OSError
+            If it cannot be written.
+        """
+        self.draw_all()
+        if not self.grab().save(str(path), "PNG"):
+            raise OSError(f"{path} could not be written as PNG")
+
+    # --- actions ---------------------------------------------------------------------------------------------------
+
+    def _pin_cursor(self) -> None:
+        if self.desk.selection.cursor is not None:
+            self.desk.selection.pin(*self.desk.selection.cursor)
+
+    def _compare(self, mode: str) -> None:
+        """Compare with the point before, or stop comparing if this is what is shown."""
+        if self.desk.compared is not None and self.maps.mode.currentText() == mode:
+            self.desk.compared = None
+            self.maps.mode.setCurrentText("this map")
+            return
+        point = self.desk.point
+        if self.desk.compared is None and point is not None:
+            earlier = [record.number for record in self.desk.session.mapped if record.number < point.number]
+            self.desk.compared = earlier[-1] if earlier else None
+        if self.desk.compared is not None:
+            self.maps.mode.setCurrentText(mode)
+
+    def _auto_levels(self) -> None:
+        self.camera.auto_levels()
+        self.maps.auto_levels()
+
+    def show_help(self) -> None:
+        """Show the shortcuts."""
+        box = QMessageBox(self)
+        box.setObjectName("help")
+        box.setWindowTitle("Keyboard shortcuts")
+        box.setTextFormat(Qt.TextFormat.RichText)
+        box.setText(shortcuts_html(self.theme.muted))
+        box.open()
+
+    def start_run(self) -> None:
+        """Open the form that starts a run."""
+        if self.launcher is None:
+            return
+        from nvscope.gui.widgets.start import StartDialog
+
+        StartDialog(self.launcher, self.theme, self).open()
+
+    def _ask_picture(self) -> None:
+        chosen, _ = QFileDialog.getSaveFileName(self, "Picture of the window", "nvscope.png", "PNG (*.png)")
+        if chosen:
+            try:
+                self.save_picture(Path(chosen))
+            except OSError as error:
+                QMessageBox.warning(self, "Picture", str(error))
+
+    # --- memory ----------------------------------------------------------------------------------------------------
+
+    def _restore(self) -> None:
+        geometry, state = self.preferences.blob("geometry"), self.preferences.blob("state")
+        if geometry is None or not self.restoreGeometry(geometry):
+            self.resize(SIZE)
+        if state is not None:
+            self.restoreState(state, VERSION)
+        levels = self.preferences.numbers("camera-levels")
+        if len(levels) == 2 and levels[1] > levels[0] and all(map(math.isfinite, levels)):
+            self.camera.levels = (levels[0], levels[1])
+
+    def remember(self) -> None:
+        """Write down layout, theme and levels."""
+        self.preferences.set("geometry", self.saveGeometry())
+        self.preferences.set("state", self.saveState(VERSION))
+        self.preferences.set_numbers("camera-levels", self.camera.levels or ())
+        self.preferences.save()
+
+    def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802
+        """Remember, stop the timers and the threads."""
+        for timer in self._timers:
+            timer.stop()
+        self.remember()
+        self.desk.close()
+        super().closeEvent(event)

@@ -1,0 +1,10 @@
+"""ODMR spectra: line shapes, guesses, the per-pixel fit and the live-fit worker."""
+
+from nvscope.odmr.cache import kernel_cache
+
+with kernel_cache():  # numba decides where a kernel is kept when the kernel is defined
+    from nvscope.odmr.fitting import fit
+    from nvscope.odmr.noise import PoissonNoise
+    from nvscope.odmr.result import FitStatus, ODMRFit
+
+__all__ = ["FitStatus", "ODMRFit", "PoissonNoise", "fit"]

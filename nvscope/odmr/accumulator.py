@@ -1,0 +1,185 @@
+"""Frames in, mean spectra out: integer sums per frequency, kept block by block until each is known to be good."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nvscope.stream.messages import BlockClosed, Frame, PointOpened
+from nvscope.stream.order import FrameOrder
+
+__all__ = ["Accumulator", "Spectra"]
+
+_FRAMES_PER_SUM = 65_000  # uint16 frames that a uint32 sum holds without overflow
+
+
+@dataclass(frozen=True, eq=False)
+class Spectra:
+    """Mean spectra of a point as they stand. The arrays are overwritten by the next `Accumulator.spectra`.
+
+    Attributes
+    ----------
+    signal : ndarray, float32, shape (frequency, y, x)
+        Mean counts; NaN where there is no frame yet.
+    frames : ndarray, shape (frequency,)
+        Frames averaged at each frequency.
+    reference, reference_frames
+        The same for frames with microwaves off; None where there are none.
+    sweeps : int
+        Whole sweeps in the blocks kept and those begun in the open one.
+    revision : int
+        Changes whenever the data does.
+    """
+
+    signal: NDArray[np.float32]
+    frames: NDArray[np.int64]
+    reference: NDArray[np.float32] | None
+    reference_frames: NDArray[np.int64]
+    sweeps: int
+    revision: int
+
+
+class _Sums:
+    """Frames summed at each frequency; takes memory only once there are any."""
+
+    def __init__(self, steps: int, shape: tuple[int, int]) -> None:
+        self._shape = (steps, *shape)
+        self._total: NDArray[np.uint32] | None = None
+        self.frames = np.zeros(steps, np.int64)
+
+    @property
+    def total(self) -> NDArray[np.uint32]:
+        if self._total is None:
+            self._total = np.zeros(self._shape, np.uint32)
+        return self._total
+
+    def add(self, step: int, image: NDArray[np.uint16] | NDArray[np.uint32], frames: int = 1) -> None:
+        np.add(self.total[step], image, out=self.total[step])
+        self.frames[step] += frames
+
+    def take(self, other: _Sums) -> None:
+        for step in np.flatnonzero(other.frames):
+            self.add(int(step), other.total[step], int(other.frames[step]))
+
+    def clear(self) -> None:
+        for step in np.flatnonzero(self.frames):
+            self.total[step] = 0
+        self.frames[:] = 0
+
+
+class Accumulator:
+    """Sums the frames of one point, in any order of frequencies; one thread adds while another reads.
+
+    The frames of a block count once the block is closed as valid with every frame there; until then they show in live
+    spectra and can still be forgotten. Frames with microwaves off are summed apart.
+
+    Parameters
+    ----------
+    opened : PointOpened
+        Frequency axis and image shape.
+
+    Attributes
+    ----------
+    frames, lost : int
+        Frames taken in; frames that blocks were closed without.
+    revision : int
+        Changes whenever the data does.
+    """
+
+    def __init__(self, opened: PointOpened) -> None:
+        self.opened = opened
+        steps = len(opened.frequencies)
+        self._kept = [_Sums(steps, opened.shape) for _ in range(2)]  # microwaves on, off
+        self._open = [_Sums(steps, opened.shape) for _ in range(2)]
+        self._means: list[NDArray[np.float32] | None] = [None, None]
+        self._order = FrameOrder()
+        self._fault = ""
+        self._sweeps = 0
+        self._open_sweeps: set[int] = set()
+        self._lock = threading.Lock()
+        self.revision = 0
+        self.frames = 0
+        self.lost = 0
+
+    def add(self, frame: Frame, image: NDArray[np.uint16]) -> bool:
+        """Add one frame; False if it was left out because it does not belong to this point's axis or shape."""
+        opened = self.opened
+        fits = frame.point == opened.point and frame.step < len(opened.frequencies) and image.shape == opened.shape
+        with self._lock:
+            self._order.frame(frame)
+            if not fits:
+                self._fault = self._fault or f"frame of step {frame.step}, shape {image.shape}, does not fit the point"
+                return False
+            kept, fresh = self._kept[frame.reference], self._open[frame.reference]
+            if fresh.frames[frame.step] + kept.frames[frame.step] >= _FRAMES_PER_SUM:
+                self._fault = self._fault or f"more than {_FRAMES_PER_SUM} frames at one frequency"
+                return False
+            fresh.add(frame.step, image)
+            self._open_sweeps.add(frame.sweep)
+            self.frames += 1
+            self.revision += 1
+        return True
+
+    def close(self, closed: BlockClosed) -> str:
+        """Keep the open block's frames or forget them; returns why they were forgotten, empty if kept.
+
+        A block that the run calls valid is forgotten all the same if a frame of it is missing, doubled or misplaced.
+        """
+        with self._lock:
+            arrived = int(sum(sums.frames.sum() for sums in self._open))
+            fault = self._order.close(closed) or self._fault
+            if closed.valid and fault:
+                self.lost += max(1, closed.frames - arrived)
+            reason = fault if closed.valid else closed.reason or "not valid"
+            for kept, fresh in zip(self._kept, self._open, strict=True):
+                if not reason:
+                    kept.take(fresh)
+                fresh.clear()
+            self._sweeps += 0 if reason else closed.sweeps
+            self._open_sweeps.clear()
+            self._fault = ""
+            self.revision += 1
+        return reason
+
+    def has_open_frames(self) -> bool:
+        """Whether frames of a block that is not closed yet are there."""
+        return any(bool(sums.frames.any()) for sums in self._open)
+
+    def spectra(self, *, live: bool) -> Spectra:
+        """Return the mean of the blocks kept, and with `live` also of the open one while nothing is wrong with it.
+
+        The lock is taken frequency by frequency, so that frames keep coming in meanwhile.
+        """
+        with self._lock:
+            revision = self.revision
+            live = live and not self._fault
+            sweeps = self._sweeps + (len(self._open_sweeps) if live else 0)
+        signal, frames = self._mean(0, live)
+        reference, reference_frames = self._mean(1, live) if self._has_reference() else (None, np.zeros_like(frames))
+        return Spectra(signal, frames, reference, reference_frames, sweeps, revision)
+
+    def _has_reference(self) -> bool:
+        return bool(self._kept[1].frames.any() or self._open[1].frames.any())
+
+    def _mean(self, kind: int, live: bool) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        mean = self._means[kind]
+        if mean is None:
+            mean = np.empty((len(self.opened.frequencies), *self.opened.shape), np.float32)
+            self._means[kind] = mean
+        kept, fresh = self._kept[kind], self._open[kind]
+        counts = np.zeros(len(self.opened.frequencies), np.int64)
+        for step in range(counts.size):
+            with self._lock:
+                new = fresh.frames[step] if live else 0
+                counts[step] = kept.frames[step] + new
+                if counts[step] == 0:
+                    mean[step] = np.nan
+                elif new:
+                    np.add(kept.total[step], fresh.total[step], out=mean[step], casting="unsafe")
+                else:
+                    np.copyto(mean[step], kept.total[step], casting="unsafe")
+            mean[step] *= np.float32(1 / max(1, counts[step]))
+        return mean, counts

@@ -1,0 +1,153 @@
+"""The one door to the fit: live worker, offline refit and analysis all call `fit`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from nvscope.odmr.checks import check_axis, check_signal
+from nvscope.odmr.line_fit import LineFit
+from nvscope.odmr.noise import Noise, resolve_noise
+from nvscope.odmr.pair_fit import PairFit
+from nvscope.odmr.result import ODMRFit
+from nvscope.odmr.setup import make_setup
+from nvscope.odmr.shapes import LINE_MODELS, LineModel
+from nvscope.odmr.solving import solve, to_result
+from nvscope.odmr.spatial import ask_neighbours
+
+__all__ = ["fit"]
+
+BASELINES = {"constant": (0, 0), "linear": (1, 1), "quadratic": (2, 2), "auto": (0, 2)}
+
+
+def fit(
+    frequency: ArrayLike,
+    signal: ArrayLike,
+    model: str = "lorentzian",
+    lines: int | str = 2,
+    baseline: str = "auto",
+    noise: Noise = None,
+    start: ODMRFit | Mapping[str, ArrayLike] | None = None,
+    threads: int | None = None,
+    *,
+    width: str = "separate",
+    neighbours: bool = True,
+) -> ODMRFit:
+    """Fit signed lines on a polynomial baseline to the spectrum of every pixel.
+
+    Parameters
+    ----------
+    frequency : array-like, shape (frequency,)
+        Hz, strictly ascending, not necessarily uniform; gaps between windows are fine.
+    signal : array-like, shape (frequency, y, x) or (frequency, pixel)
+        Counts, ratios or differences; any real dtype. Points that are not finite are left out.
+    model : {"lorentzian", "gaussian", "n14", "n15"}
+        Line shape; the last two are hyperfine multiplets of Lorentzians.
+    lines : int or "auto"
+        1, or a multiple of 2: two lines for every NV group. "auto" chooses one line or two for every pixel by the
+        Bayesian information criterion; see `ODMRFit.n_lines`.
+    baseline : {"auto", "constant", "linear", "quadratic"}
+        "auto" chooses for every pixel by the Bayesian information criterion.
+    noise : None, float, ndarray or PoissonNoise
+        1-σ noise in the signal's unit: a number, one for each frequency, for each pixel or for each point; or the
+        camera's shot noise. Without it errors follow from the scatter about the fit.
+    start : ODMRFit or mapping, optional
+        An earlier fit of the same grid to start from, or ``{"f_minus": …, "f_plus": …}`` (Hz; numbers or maps,
+        optionally "width_minus", "width_plus"). Pixels without finite values are guessed.
+    threads : int, optional
+        Default: the cores this process may use.
+    width : {"separate", "shared"}
+        Whether the two lines of a pair have their own widths.
+    neighbours : bool
+        Whether pixels that are not sure may be fitted again from what their neighbours in (y, x) are sure of.
+
+    Returns
+    -------
+    ODMRFit
+
+    Raises
+    ------
+    ValueError
+        If the arguments do not describe a fit; the message says what to change.
+    """
+    shape = _model(model)
+    most = 2 if lines == "auto" else lines
+    if isinstance(most, bool) or not isinstance(most, int) or most not in (1, 2, 4, 6, 8):
+        raise ValueError(f'lines must be 1, 2, 4, 6, 8 or "auto", got {lines!r}')
+    if lines == "auto" and (model != "lorentzian" or width != "separate"):
+        raise ValueError('lines="auto" chooses between Lorentzians of separate widths; give the number of lines')
+    if baseline not in BASELINES:
+        raise ValueError(f"baseline must be one of {', '.join(BASELINES)}, got {baseline!r}")
+    if width not in ("separate", "shared"):
+        raise ValueError(f'width must be "separate" or "shared", got {width!r}')
+    if threads is not None and threads < 1:
+        raise ValueError(f"threads must be 1 or more, got {threads}")
+    which = np.arange(most)
+    if width == "shared":
+        which = np.minimum(which, most - 1 - which)
+    lowest, highest = BASELINES[baseline]
+    axis = check_axis(frequency, lowest + 1 + 2 * most + int(which.max()) + 1)
+    values = check_signal(signal, axis.size)
+    grid = values.shape[1:]
+    weights = resolve_noise(noise, axis.size, grid, values.dtype.kind == "u")
+    setup = make_setup(axis, shape, most, which, (lowest, highest), weights, choose_lines=lines == "auto")
+    fast = model == "lorentzian" and most <= 2 and width == "separate"
+    engine = PairFit(setup) if fast else LineFit(setup)
+    first = _start(start, most, which, grid) / setup.unit
+    first[:, :most] -= setup.middle / setup.unit
+    threads = threads or _cores()
+    solved = solve(engine, values.reshape(axis.size, -1), first, threads)
+    if neighbours and len(grid) == 2 and isinstance(engine, PairFit) and lines == 2:
+        ask_neighbours(engine, values, solved, threads)
+    return to_result(engine, values, solved)
+
+
+def _model(name: str) -> LineModel:
+    try:
+        return LINE_MODELS[name]
+    except (KeyError, TypeError):
+        raise ValueError(f"model must be one of {', '.join(LINE_MODELS)}, got {name!r}") from None
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _start(
+    start: ODMRFit | Mapping[str, ArrayLike] | None, lines: int, which: NDArray[np.int64], grid: tuple[int, ...]
+) -> NDArray[np.float64]:
+    """Lay out warm-start centres and widths as (pixel, 2 n or fewer); no rows where everything is to be guessed."""
+    widths = int(which.max()) + 1
+    if start is None:
+        return np.empty((0, lines + widths))
+    half = max(1, lines // 2)
+    suffixes = ("minus",) if lines == 1 else ("minus", "plus")
+    stacked: dict[str, NDArray[np.float64]] = {}
+    for kind in ("f", "width"):
+        parts = []
+        for suffix in suffixes:
+            name = f"{kind}_{suffix}"
+            if isinstance(start, ODMRFit):
+                values = np.where(start.good, getattr(start, name), np.nan)
+            elif name in start:
+                values = np.asarray(start[name], float)
+            elif kind == "width":
+                values = np.asarray(5e6)
+            else:
+                raise ValueError(f'start needs "f_minus" and "f_plus", or an earlier fit; {name!r} is missing')
+            try:
+                parts.append(np.broadcast_to(values, (half, *grid)).reshape(half, -1))
+            except ValueError:
+                raise ValueError(f"start's {name} has shape {values.shape}; the signal's grid is {grid}") from None
+        upper = parts[-1][::-1]
+        stacked[kind] = np.concatenate([parts[0], upper]) if lines > 1 else parts[0]
+    out = np.empty((stacked["f"].shape[1], lines + widths))
+    out[:, :lines] = stacked["f"].T
+    for k in range(lines):
+        out[:, lines + which[k]] = stacked["width"][k]
+    return out

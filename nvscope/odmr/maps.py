@@ -1,0 +1,150 @@
+"""From the spectra of a point to the maps that are published: fit, field, errors, summary."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nvscope.nv import GAMMA
+from nvscope.odmr.accumulator import Spectra
+from nvscope.odmr.fitting import fit
+from nvscope.odmr.known_field import SEPARATE, find_pairs, tolerance
+from nvscope.odmr.noise import PoissonNoise
+from nvscope.odmr.result import FitStatus, ODMRFit
+
+__all__ = ["PointMaps", "enough_to_fit", "fit_point"]
+
+_MEASURED = (
+    "f_minus", "f_plus", "half_splitting", "center",
+    "f_minus_err", "f_plus_err", "half_splitting_err", "center_err",
+    "contrast_minus", "contrast_plus", "width_minus", "width_plus",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class PointMaps:
+    """Maps of a point, float32 of shape (y, x), NaN where a pixel was not measured; `summary` in SI.
+
+    `fit` is None where the spectra could not be fitted at all.
+    """
+
+    maps: Mapping[str, NDArray[np.float32]]
+    summary: Mapping[str, float]
+    fit: ODMRFit | None
+
+
+def enough_to_fit(frames: NDArray[np.int64]) -> bool:
+    """Whether frames at enough frequencies are there for a pair of lines to show."""
+    covered = int(np.count_nonzero(frames))
+    return covered >= 12 and covered >= 0.75 * frames.size
+
+
+def fit_point(
+    frequencies: NDArray[np.float64],
+    spectra: Spectra,
+    attrs: Mapping[str, Any],
+    start: ODMRFit | None = None,
+    threads: int | None = None,
+) -> PointMaps:
+    """Fit a point's mean spectra.
+
+    Parameters
+    ----------
+    frequencies : ndarray
+        Hz.
+    spectra : Spectra
+        Mean counts and frames; where every frequency has frames with microwaves off, they are divided out.
+    attrs : mapping
+        What the point was opened with; ``camera_gain`` (electrons per count), ``camera_offset`` (counts) and
+        ``read_noise`` (electrons) make errors absolute. Without a gain errors follow from the scatter about the fit.
+        ``field`` (T) tells the aligned pair from other lines, ``baseline`` is handed to the fit.
+    start : ODMRFit, optional
+        An earlier fit of the same pixels.
+    threads : int, optional
+        As for `fit`.
+    """
+    began = time.perf_counter()
+    signal, frames = _normalised(spectra, float(attrs.get("camera_offset", 0.0)))
+    used = np.flatnonzero(frames)
+    grid = signal.shape[1:]
+    result: ODMRFit | None = None
+    half = GAMMA * abs(float(attrs.get("field", 0.0)))
+    known = half > SEPARATE
+    try:
+        if used.size:
+            axis = frequencies if used.size == frames.size else frequencies[used]
+            spectra_used = signal if used.size == frames.size else signal[used]
+            result = fit(
+                axis,
+                spectra_used,
+                baseline=str(attrs.get("baseline", "auto")),
+                noise=_noise(attrs, frames[used]),
+                start=_start(axis, spectra_used, half, start) if known else start,
+                threads=threads,
+            )
+    except ValueError:  # too few frequencies: the point has no maps, and says so
+        result = None
+    if result is None:
+        maps = {name: np.full(grid, np.nan, np.float32) for name in (*_MEASURED, "b_z", "b_z_err", "chi2_reduced")}
+        maps["status"] = np.full(grid, FitStatus.invalid, np.float32)
+        maps["n_lines"] = np.zeros(grid, np.float32)
+        return PointMaps(maps, {"fitted_fraction": 0.0}, None)
+    # a pair this far from what the field allows is not the aligned one, whatever its chi squared
+    good = result.good & (np.abs(result.half_splitting - half) < tolerance(half)) if known else result.good
+    maps = {name: np.where(good, getattr(result, name), np.nan).astype(np.float32) for name in _MEASURED}
+    maps["b_z"] = np.where(good, result.half_splitting / GAMMA, np.nan).astype(np.float32)
+    maps["b_z_err"] = np.where(good, result.half_splitting_err / GAMMA, np.nan).astype(np.float32)
+    for name in ("chi2_reduced", "status", "n_lines"):
+        maps[name] = getattr(result, name).astype(np.float32)
+    seconds = time.perf_counter() - began
+    summary = {"fitted_fraction": float(good.mean()), "pixels_per_second": good.size / max(seconds, 1e-9)}
+    if good.any():
+        summary["median_b_err"] = float(np.median(maps["b_z_err"][good]))
+        summary["median_chi2_reduced"] = float(np.median(maps["chi2_reduced"][good]))
+    return PointMaps(maps, summary, result)
+
+
+def _start(
+    axis: NDArray[np.float64], signal: NDArray[np.float32], half: float, earlier: ODMRFit | None
+) -> Mapping[str, NDArray[np.float64]]:
+    """Return where the lines were where that is plausible, and where a search finds them elsewhere.
+
+    An earlier fit of a sweep that was not yet complete may have taken anything for the line it had not seen.
+    """
+    if earlier is None:
+        return find_pairs(axis, signal, half)
+    trusted = earlier.good & (np.abs(earlier.half_splitting - half) < tolerance(half))
+    start = {name: np.where(trusted, getattr(earlier, name), np.nan) for name in ("f_minus", "f_plus")}
+    if not trusted.all():
+        found = find_pairs(axis, signal[:, ~trusted][..., None], half)
+        for name, values in found.items():
+            start[name][~trusted] = values[..., 0]
+    return start
+
+
+def _normalised(spectra: Spectra, offset: float) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+    """Return counts with the drift of the light divided out, and frames worth as much as the noise then is."""
+    frames = spectra.frames.astype(np.float64)
+    reference, off = spectra.reference, spectra.reference_frames
+    if reference is None or not np.all(off[spectra.frames > 0] > 0):
+        return spectra.signal, frames
+    light = reference - np.float32(offset)
+    level = np.nanmean(light[spectra.frames > 0], axis=0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        signal = (spectra.signal - np.float32(offset)) * (level / light) + np.float32(offset)
+    return signal, frames * off / np.maximum(frames + off, 1)
+
+
+def _noise(attrs: Mapping[str, Any], frames: NDArray[np.float64]) -> PoissonNoise:
+    gain = attrs.get("camera_gain")
+    return PoissonNoise(
+        gain=None if gain is None else float(gain),
+        offset=float(attrs.get("camera_offset", 0.0)),
+        read_noise=float(attrs.get("read_noise", 0.0)),
+        frames=frames,
+    )

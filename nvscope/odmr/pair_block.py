@@ -1,0 +1,227 @@
+"""The spectra of a block of pixels while they are being fitted with one or two Lorentzians."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nvscope.odmr.pair_candidates import pair_candidates
+from nvscope.odmr.pair_finish import A1, A2, BEND, C1, C2, DEGREE, FIXED, LEVEL, LINES, ROWS, TILT, W1, W2, finish
+from nvscope.odmr.pair_guess import guess_pairs, level_spectra
+from nvscope.odmr.pair_judge import (
+    Noise,
+    criterion,
+    doubt,
+    misgiving,
+    useless_term,
+    wanted_degree,
+    weakest_line,
+)
+from nvscope.odmr.pair_solve import FOUND_ROWS, ORDER, converge
+from nvscope.odmr.setup import Setup
+
+__all__ = ["Block"]
+
+Array = NDArray[np.float64]
+Indices = NDArray[np.int64]
+
+STRONG_CONTRAST = 0.03  # contrast from which Poisson weights must follow the spectrum
+CANDIDATES = 4  # starts for a pixel that is looked at again
+ELSEWHERE = 6.0  # what a second line costs besides its parameters: noise has many places to look like one
+PILOT = 48  # pixels of a block that show whether its baseline is bent
+
+
+class Block:
+    """A block of pixels, (frequency, pixel), levelled and weighted.
+
+    Attributes
+    ----------
+    alive, invalid
+        Pixels that can be fitted; pixels with too few usable points or no sensible noise.
+    base, level, noise
+        Sums over the baseline, what was taken off, and what is known of the noise.
+    """
+
+    def __init__(self, setup: Setup, signal: NDArray[np.generic], root: Array) -> None:
+        self.setup = setup
+        points, self.size = signal.shape
+        raw = signal.astype(np.float64)
+        # a row length that is no multiple of a page keeps columns out of each other's cache lines
+        self.spectra = np.empty((points, self.size + 8))
+        self.base = np.empty((9, self.size))
+        self.level = np.empty(self.size)
+        usable = np.full(self.size, points)
+        if root.shape[0] == 1:
+            self.weight = np.ascontiguousarray(root.T**2)
+            usable[:] = np.count_nonzero(self.weight)
+            level_spectra(raw, setup.x, self.weight[:, 0], self.spectra, self.base, self.level)
+        if root.shape[0] > 1 or not np.isfinite(self.level).all():
+            usable = self._weigh_apart(raw, root)
+        slope, intercept = setup.weights.poisson
+        unit = slope * self.level + intercept if slope > 0 else np.ones(self.size)
+        least = 2 + 3 * setup.lines + setup.degrees[0]
+        with np.errstate(invalid="ignore"):
+            self.invalid = (usable < least) | ~(unit > 0) | ~np.isfinite(self.level)
+            constant = ~(self.base[8] > 1e-24 * self.level**2 * self.base[0])
+        unit[self.invalid] = 1.0
+        self.alive = ~self.invalid & ~constant
+        self.noise = Noise(setup.weights.known, unit, usable, self.base[8])
+
+    def _weigh_apart(self, raw: Array, root: Array) -> NDArray[np.int64]:
+        """Give every pixel weights of its own, zero where there is nothing to weigh; returns its usable points."""
+        weight = np.where(np.isfinite(raw), np.broadcast_to(root.T**2, raw.shape), 0.0)
+        raw[weight == 0] = 0.0
+        self.weight = weight
+        middle: Any = np.ma.median(np.ma.masked_array(raw, weight == 0), axis=0)  # type: ignore[no-untyped-call]
+        self.level = np.asarray(np.ma.filled(middle, np.nan), float)
+        np.subtract(raw, self.level, out=self.spectra[:, : self.size])
+        self.spectra[:, : self.size][weight == 0] = 0.0
+        self._sum_base(np.arange(self.size))
+        return np.count_nonzero(weight, axis=0)
+
+    def _sum_base(self, pixels: Indices) -> None:
+        powers = self.setup.x[None, :] ** np.arange(5)[:, None]
+        weighted = self.weight[:, pixels] * self.spectra[:, pixels]
+        self.base[:5, pixels] = powers @ self.weight[:, pixels]
+        self.base[5:8, pixels] = powers[:3] @ weighted
+        self.base[8, pixels] = np.einsum("fp,fp->p", weighted, self.spectra[:, pixels])
+
+    def start(self, given: Array) -> Array:
+        """Return c1, w1, c2, w2 to start from, (4, pixel): those given, (0 or pixel, 2 lines), where finite."""
+        lines, bounds = self.setup.lines, self.setup.bounds
+        warm = np.isfinite(given).all(axis=1) if given.shape[0] else np.zeros(self.size, np.bool_)
+        q = np.ones((4, self.size))
+        if not np.all(warm | ~self.alive):
+            guess_pairs(self.spectra, self.size, self.setup.x, bounds, q)
+        if np.any(warm):
+            order = [0, 2, 1, 3] if lines == 2 else [0, 1]
+            low, high = np.array([bounds[0], bounds[2]] * lines), np.array([bounds[1], bounds[3]] * lines)
+            q[: 2 * lines, warm] = np.clip(given[warm].T[order], low[:, None], high[:, None])
+        return q
+
+    def fit(self, alive: Indices, q: Array, lines: int) -> Array:
+        """Return solutions for the pixels `alive` from their columns of `q`; what is doubted is tried again."""
+        lowest, highest = self.setup.degrees
+        if alive.size < self.size:
+            q = q[:, alive]
+        degree = lowest
+        if highest > lowest and alive.size > PILOT:
+            some = alive[:PILOT]
+            wanted = wanted_degree(self.refine(some, q[:, :PILOT], lines, lowest), self.noise.of(some), highest)
+            degree = highest if np.mean(wanted > lowest) > 0.5 else lowest
+        solved = self.refine(alive, q, lines, degree)
+        if highest > lowest:
+            solved = self.choose_baseline(solved, alive)
+        doubted = np.flatnonzero(doubt(solved, self.noise.of(alive), self.setup.bounds))
+        if doubted.size:
+            solved[:, doubted] = self.try_harder(solved[:, doubted], alive[doubted], lines)
+        return solved
+
+    def refine(self, pixels: Indices, q: Array, lines: int, degree: int) -> Array:
+        """Converge from `q`, (4, start), of which each belongs to one of `pixels`; returns a table of solutions."""
+        setup = self.setup
+        q = np.array(q, order="C")
+        order = ORDER[lines - 1, degree]
+        found = np.empty((FOUND_ROWS, pixels.size))
+        table = np.empty((ROWS, pixels.size))
+        variance = self.noise.unit if self.noise.known else np.zeros(self.size)
+        converge(
+            pixels, q, lines, degree, setup.x, self.spectra, self.weight, self.base, variance, self.noise.points,
+            setup.bounds, order, found,
+        )  # fmt: skip
+        finish(pixels, q, lines, degree, order, self.base, found, table)
+        return table
+
+    def refine_any(self, pixels: Indices, q: Array, lines: int) -> Array:
+        """Converge from `q` with the baseline that suits."""
+        lowest, highest = self.setup.degrees
+        solved = self.refine(pixels, q, lines, highest)
+        return self.choose_baseline(solved, pixels) if highest > lowest else solved
+
+    def choose_baseline(self, solved: Array, pixels: Indices) -> Array:
+        """Refit where another degree is worth its parameters, up or down."""
+        lowest, highest = self.setup.degrees
+        noise = self.noise.of(pixels)
+        wanted = wanted_degree(solved, noise, highest)
+        for degree in range(highest, lowest, -1):
+            wanted = np.where(useless_term(solved, noise, degree), degree - 1, wanted)
+        for degree in range(lowest, highest + 1):
+            change = np.flatnonzero((wanted == degree) & (solved[DEGREE] != degree))
+            for lines in (1, 2):
+                some = change[solved[LINES, change] == lines]
+                if some.size:
+                    other = self.refine(pixels[some], solved[:4, some], lines, degree)
+                    some_noise = self.noise.of(pixels[some])
+                    better = criterion(other, some_noise) < criterion(solved[:, some], some_noise)
+                    solved[:, some[better]] = other[:, better]
+        return solved
+
+    def try_harder(self, table: Array, pixels: Indices, lines: int) -> Array:
+        """Start again from the best templates; keep what is likeliest."""
+        bank = self.setup.bank
+        q = np.empty((4, CANDIDATES * pixels.size))
+        pair_candidates(
+            pixels, self.spectra, np.sqrt(self.weight), bank.filters, bank.overlap, bank.gain, bank.centre, bank.width,
+            lines, CANDIDATES, q,
+        )  # fmt: skip
+        rivals = self.refine_any(np.repeat(pixels, CANDIDATES), q, lines).reshape(ROWS, -1, CANDIDATES)
+        return self.likeliest(np.concatenate([table[:, :, None], rivals], axis=2), pixels, np.zeros(1))
+
+    def likeliest(self, rivals: Array, pixels: Indices, handicap: Array) -> Array:
+        """Choose among solutions (ROWS, pixel, rival), each with its handicap as an addition to chi2."""
+        count = rivals.shape[2]
+        flat = rivals.reshape(ROWS, -1)
+        noise = self.noise.of(np.repeat(pixels, count))
+        points = (criterion(flat, noise) + misgiving(flat, noise)).reshape(-1, count) + handicap
+        points[~np.isfinite(points)] = np.inf
+        best = np.argmin(points, axis=1)
+        chosen: Array = rivals[:, np.arange(pixels.size), best]
+        return chosen
+
+    def choose_lines(self, pairs: Array, pixels: Indices) -> Array:
+        """Keep a pair only where the criterion prefers it to one line and both its lines are significant."""
+        noise = self.noise.of(pixels)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            second = pairs[A2] ** 2 * pairs[FIXED] > pairs[A1] ** 2 * pairs[FIXED + 1]
+            share = np.abs(pairs[A1]) / (np.abs(pairs[A1]) + np.abs(pairs[A2]))
+        strong = np.where(second, pairs[[C2, W2]], pairs[[C1, W1]])
+        between = np.nan_to_num(share * pairs[[C1, W1]] + (1 - share) * pairs[[C2, W2]], nan=0.1)
+        between[1] += 0.5 * np.abs(pairs[C1] - pairs[C2])
+        low, high = self.setup.bounds[[0, 2], None], self.setup.bounds[[1, 3], None]
+        filler = np.ones_like(strong)
+        rivals = [
+            self.refine_any(pixels, np.vstack([np.clip(np.nan_to_num(q), low, high), filler]), 1)
+            for q in (strong, between)
+        ]
+        single = self.likeliest(np.stack(rivals, axis=2), pixels, np.zeros(1))
+        pair_wins = criterion(pairs, noise) + misgiving(pairs, noise) + ELSEWHERE < criterion(single, noise)
+        pair_wins &= weakest_line(pairs, noise) > self.setup.line_needed
+        return np.where(pair_wins, pairs, single)
+
+    def follow_spectrum(self, solved: Array, pixels: Indices) -> None:
+        """Refit pixels of strong contrast with the Poisson weights of their fitted spectra, in place."""
+        deepest = np.maximum(np.abs(solved[A1]), np.abs(solved[A2]))
+        light = np.abs(self.level[pixels] - self.setup.weights.offset)
+        strong = np.flatnonzero(deepest > STRONG_CONTRAST * light)
+        if not strong.size:
+            return
+        chosen = pixels[strong]
+        if self.weight.shape[1] == 1:
+            self.weight = np.repeat(self.weight, self.size, axis=1)
+        x = self.setup.x[:, None]
+        model = self.level[chosen] + solved[LEVEL, strong] + x * (solved[TILT, strong] + x * solved[BEND, strong])
+        for centre, width, amplitude in ((C1, W1, A1), (C2, W2, A2)):
+            u = (x - solved[centre, strong]) / solved[width, strong]
+            model += solved[amplitude, strong] / (1 + u * u)
+        slope, intercept = self.setup.weights.poisson
+        noise = np.maximum(slope * model + intercept, 0.1 * self.noise.unit[chosen])
+        # relative to the level's noise, which stays the unit
+        self.weight[:, chosen] *= self.noise.unit[chosen] / noise
+        self._sum_base(chosen)
+        for lines in (1, 2):
+            for degree in range(self.setup.degrees[0], self.setup.degrees[1] + 1):
+                same = strong[(solved[DEGREE, strong] == degree) & (solved[LINES, strong] == lines)]
+                if same.size:
+                    solved[:, same] = self.refine(pixels[same], solved[:4, same], lines, degree)

@@ -1,0 +1,168 @@
+"""Judging solutions: how likely each is, which are doubtful, which baseline is worth its parameters.
+
+Pure functions of tables of solutions (rows as in `pair_finish`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nvscope.odmr.neighbours import Surroundings
+from nvscope.odmr.pair_finish import A1, A2, C1, C2, CHI2, DEGREE, FIXED, GAIN_ONE, LINES, OUTCOME, VARIANCE, W1, W2
+
+__all__ = [
+    "Noise",
+    "criterion",
+    "doubt",
+    "misgiving",
+    "noise_variance",
+    "strangeness",
+    "useless_term",
+    "wanted_degree",
+    "weakest_line",
+]
+
+Array = NDArray[np.float64]
+
+SURE = 7.0  # amplitude over error from which a line is not doubted
+OVERLAP = 1.3  # lines closer than this many times the sum of their half widths are looked at again
+UNLIKE = 4.0  # ratio of widths that is doubted
+WORSE = 5.0  # excess of chi2 over that of the other pixels, in its own scatter, that is doubted
+UNLIKE_WIDTHS, UNLIKE_DEPTHS = 0.4, 0.4  # usual difference of the logarithms within a pair
+OPPOSITE = 8.0  # what opposite signs count, in chi2
+MOST = 6.0  # scale of chi2 from which differences within a pair count ever less
+ODD_PLACE = 8.0  # the same for distance from the surroundings
+
+
+@dataclass(frozen=True, eq=False)
+class Noise:
+    """What is known of the noise of some pixels.
+
+    Attributes
+    ----------
+    known : bool
+        Whether `unit` is the noise, or only in proportion to it.
+    unit : ndarray
+        Variance of unit weight.
+    points : ndarray
+        Usable points.
+    power : ndarray
+        Weighted sum of squares of the levelled signal.
+    """
+
+    known: bool
+    unit: Array
+    points: NDArray[np.int64]
+    power: Array
+
+    def of(self, pixels: NDArray[np.int64]) -> Noise:
+        """Return the same for a choice of pixels."""
+        return Noise(self.known, self.unit[pixels], self.points[pixels], self.power[pixels])
+
+
+def freedom(table: Array, noise: Noise) -> Array:
+    """Degrees of freedom."""
+    result: Array = noise.points - 1 - 3 * table[LINES] - table[DEGREE]
+    return result
+
+
+def noise_variance(table: Array, noise: Noise) -> Array:
+    """Noise variance of unit weight: what is known, or the scatter about the solution."""
+    if noise.known:
+        return noise.unit
+    result: Array = table[CHI2] / freedom(table, noise)
+    return result
+
+
+def criterion(table: Array, noise: Noise) -> Array:
+    """Bayesian information criterion; lower is better."""
+    if noise.known:
+        misfit = table[CHI2] / noise.unit
+    else:
+        misfit = noise.points * np.log(np.maximum(table[CHI2], 1e-26 * noise.power))
+    result: Array = misfit + (1 + 3 * table[LINES] + table[DEGREE]) * np.log(noise.points)
+    return np.where(np.isfinite(result), result, np.inf)
+
+
+def weakest_line(table: Array, noise: Noise) -> Array:
+    """Amplitude of the weaker line over its error at fixed shape."""
+    variance = noise_variance(table, noise)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        first = np.abs(table[A1]) / np.sqrt(variance * table[FIXED])
+        second = np.abs(table[A2]) / np.sqrt(variance * table[FIXED + 1])
+    result: Array = np.where(table[LINES] == 2, np.minimum(first, second), first)
+    return result
+
+
+def misgiving(table: Array, noise: Noise) -> Array:
+    """How unlike the two lines of one NV group a solution is, as an addition to chi2; nothing for a single line.
+
+    The lines of a pair share sign, and depth and width within a factor or so; at low signal a fit of noise beats the
+    right one by chi2 alone. Differences count against what is usual and what the fit can tell, and ever less the larger
+    they are: an odd pair is unlikely, not impossible.
+    """
+    variance = noise_variance(table, noise)
+    total = np.zeros(table.shape[1])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        for first, second, usual in ((W1, W2, UNLIKE_WIDTHS), (A1, A2, UNLIKE_DEPTHS)):
+            one, two = table[first], table[second]
+            known = table[VARIANCE + first] / one**2 + table[VARIANCE + second] / two**2
+            spread = usual**2 + np.minimum(variance * known, 1.0)
+            total += MOST * np.log1p(np.log(np.abs(one / two)) ** 2 / spread / MOST)
+    result: Array = np.where(table[LINES] == 2, total + OPPOSITE * (table[A1] * table[A2] < 0), 0.0)
+    return result
+
+
+def strangeness(table: Array, noise: Noise, around: Surroundings, step: float) -> Array:
+    """How far the lines of a solution are from those of its surroundings, as an addition to chi2."""
+    variance = noise_variance(table, noise)
+    swap = table[C1] > table[C2]
+    total = np.zeros(table.shape[1])
+    for k in (C1, C2):
+        mirrored = C1 + C2 - k
+        centre = np.where(swap, table[mirrored], table[k])
+        known = np.where(swap, table[VARIANCE + mirrored], table[VARIANCE + k])
+        spread = around.spread[k] ** 2 + (0.5 * step) ** 2 + np.minimum(variance * known, (2 * step) ** 2)
+        far = (centre - around.lines[k]) ** 2 / spread
+        total += np.where(np.isfinite(far), ODD_PLACE * np.log1p(far / ODD_PLACE), 0.0)
+    return total
+
+
+def wanted_degree(table: Array, noise: Noise, highest: int) -> NDArray[np.int64]:
+    """Baseline degree that the criterion would choose, judged by the slope of chi2 at the solution."""
+    gains = np.vstack([np.zeros(table.shape[1]), table[GAIN_ONE : GAIN_ONE + 2]])
+    if noise.known:
+        value = gains / noise.unit
+    else:
+        share = np.clip(gains / np.maximum(table[CHI2], 1e-300), 0.0, 1.0 - 1e-12)
+        value = -noise.points * np.log1p(-share)
+    more = np.argmax(value - np.arange(3)[:, None] * np.log(noise.points), axis=0)
+    result: NDArray[np.int64] = np.minimum(table[DEGREE].astype(np.int64) + more, highest)
+    return result
+
+
+def useless_term(table: Array, noise: Noise, degree: int) -> NDArray[np.bool_]:
+    """Whether the highest term of a baseline of `degree` is not worth its parameter."""
+    row = A2 + degree
+    least = np.log(noise.points) * noise_variance(table, noise) * table[VARIANCE + row]
+    result: NDArray[np.bool_] = (table[DEGREE] == degree) & (table[row] ** 2 < least)
+    return result
+
+
+def doubt(table: Array, noise: Noise, bounds: Array) -> NDArray[np.bool_]:
+    """Which solutions may not be the best there is."""
+    pair = table[LINES] == 2
+    wide = np.where(pair, np.maximum(table[W1], table[W2]), table[W1])
+    narrow = np.where(pair, np.minimum(table[W1], table[W2]), table[W1])
+    odd = (wide > UNLIKE * narrow) | (wide > 0.99 * bounds[3]) | (narrow < 1.01 * bounds[2])
+    odd |= pair & ((table[A1] * table[A2] < 0) | (np.abs(table[C1] - table[C2]) < OVERLAP * (table[W1] + table[W2])))
+    free = freedom(table, noise)
+    misfit = table[CHI2] / free / noise.unit
+    usual = float(np.median(misfit))
+    bad = misfit > usual * (1 + WORSE * np.sqrt(2 / free))
+    faint = ~(weakest_line(table, noise) > SURE)
+    result: NDArray[np.bool_] = faint | odd | bad | (table[OUTCOME] != 0)
+    return result

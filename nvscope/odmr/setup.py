@@ -1,0 +1,100 @@
+"""What all pixels of a fit share, in the kernels' units: the frequency axis spans -1 … 1."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nvscope.odmr.noise import Weights
+from nvscope.odmr.shapes import LineModel
+from nvscope.odmr.templates import TemplateBank, segments, template_bank
+
+__all__ = ["Setup", "make_setup"]
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Setup:
+    """A fit's axis, line shape, weights and limits.
+
+    Attributes
+    ----------
+    frequency, middle, unit, x
+        Hz, and f = middle + unit·x.
+    shape, lines, which
+        Line shape, how many, and which width each line has.
+    choose_lines
+        Whether a pixel may have one line less where that is likelier.
+    degrees
+        Lowest and highest baseline degree to choose from.
+    weights
+        Of the signal.
+    bounds
+        Lowest and highest centre, smallest and largest width.
+    windows : (window, 2)
+        Where signal was sampled.
+    gain_needed, line_needed
+        Least gain of chi2 by all lines, least amplitude of one over its error, for a signal.
+    """
+
+    frequency: Array
+    middle: float
+    unit: float
+    x: Array
+    shape: LineModel
+    lines: int
+    which: NDArray[np.int64]
+    choose_lines: bool
+    degrees: tuple[int, int]
+    weights: Weights
+    bounds: Array
+    windows: Array
+    gain_needed: float
+    line_needed: float
+
+    @cached_property
+    def bank(self) -> TemplateBank:
+        """Line templates; centres and widths in units of `x`. Made when first asked for."""
+        root = self.weights.root[0] if self.weights.root.shape[0] == 1 else np.ones(self.frequency.size)
+        bank = template_bank(self.shape, self.frequency, np.where(root > 0, root, 0.0), self.degrees[1])
+        return replace(bank, centre=(bank.centre - self.middle) / self.unit, width=bank.width / self.unit)
+
+
+def make_setup(
+    frequency: Array,
+    shape: LineModel,
+    lines: int,
+    which: NDArray[np.int64],
+    degrees: tuple[int, int],
+    weights: Weights,
+    *,
+    choose_lines: bool = False,
+) -> Setup:
+    """Scale the axis, find its windows, and build templates."""
+    middle = float(frequency[0] + frequency[-1]) / 2
+    unit = float(frequency[-1] - frequency[0]) / 2
+    x = (frequency - middle) / unit
+    step = float(np.median(np.diff(x)))
+    sampled = segments(frequency)
+    windows = np.array([[x[first] - step / 2, x[last - 1] + step / 2] for first, last in sampled])
+    longest = max(float(x[last - 1] - x[first]) for first, last in sampled)
+    return Setup(
+        frequency=frequency,
+        middle=middle,
+        unit=unit,
+        x=x,
+        shape=shape,
+        lines=lines,
+        which=which,
+        choose_lines=choose_lines,
+        degrees=degrees,
+        weights=weights,
+        bounds=np.array([-1 - 2 * step, 1 + 2 * step, 0.2 * step, longest]),
+        windows=windows,
+        gain_needed=30.0,
+        line_needed=4.0,
+    )

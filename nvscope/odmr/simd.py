@@ -1,0 +1,140 @@
+"""Several pixels in one register: a numba type for short vectors of float64.
+
+The compiler vectorises loops over frequency, but then every sum ends in a horizontal reduction and the spectra must be
+transposed. With a pixel in each lane neither is needed; numba has no such type, so it is defined here: load, store,
+broadcast, the larger of two and the four operations, as LLVM's own vector instructions, on any processor LLVM knows.
+"""
+
+# mypy: allow-untyped-defs, allow-untyped-calls, disable-error-code="no-any-return"
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+import llvmlite.binding as llvm  # type: ignore[import-untyped]
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic, models, overload, register_model
+
+__all__ = ["LANES", "broadcast", "larger", "load", "store"]
+
+LANES = 8 if llvm.get_host_cpu_features().get("avx512f", False) else 4
+"""Pixels in a register."""
+
+_EXACT = ("contract",)  # reordering would undo what is hoisted out of the loops
+
+
+class LanesType(types.Type):
+    """`LANES` float64 side by side."""
+
+    def __init__(self) -> None:
+        super().__init__(name=f"Lanes{LANES}")
+
+
+lanes = LanesType()
+
+
+@register_model(LanesType)
+class _LanesModel(models.PrimitiveModel):
+    def __init__(self, dmm, fe_type):
+        super().__init__(dmm, fe_type, ir.VectorType(ir.DoubleType(), LANES))
+
+
+def _address(context, builder, signature, args):
+    """Where row `args[1]`, column `args[2]` of a C-ordered matrix begins, as a pointer to lanes."""
+    array = context.make_array(signature.args[0])(context, builder, args[0])
+    strides = cgutils.unpack_tuple(builder, array.strides, 2)
+    offset = builder.add(builder.mul(args[1], strides[0]), builder.mul(args[2], ir.Constant(args[2].type, 8)))
+    base = builder.ptrtoint(array.data, args[1].type)
+    return builder.inttoptr(builder.add(base, offset), ir.VectorType(ir.DoubleType(), LANES).as_pointer())
+
+
+def _is_matrix(array: Any) -> bool:
+    return isinstance(array, types.Array) and array.ndim == 2 and array.dtype == types.float64 and array.layout == "C"
+
+
+@intrinsic
+def load(typingctx, array, row, column):
+    """Read lanes from ``array[row, column:]``; neither index is checked."""
+    if not _is_matrix(array):
+        return None
+
+    def codegen(context, builder, signature, args):
+        return builder.load(_address(context, builder, signature, args), align=8)
+
+    return lanes(array, types.intp, types.intp), codegen
+
+
+@intrinsic
+def store(typingctx, array, row, column, value):
+    """Write lanes to ``array[row, column:]``; neither index is checked."""
+    if not _is_matrix(array):
+        return None
+
+    def codegen(context, builder, signature, args):
+        builder.store(args[3], _address(context, builder, signature, args), align=8)
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, types.intp, lanes), codegen
+
+
+@intrinsic
+def broadcast(typingctx, value):
+    """Put one number into every lane."""
+
+    def codegen(context, builder, signature, args):
+        kind = ir.VectorType(ir.DoubleType(), LANES)
+        single = builder.insert_element(ir.Constant(kind, ir.Undefined), args[0], ir.Constant(ir.IntType(32), 0))
+        everywhere = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
+        return builder.shuffle_vector(single, ir.Constant(kind, ir.Undefined), everywhere)
+
+    return lanes(types.float64), codegen
+
+
+@intrinsic
+def larger(typingctx, left, right):
+    """Take the larger number in every lane; `right` where `left` is none."""
+
+    def codegen(context, builder, signature, args):
+        return builder.select(builder.fcmp_ordered(">", args[0], args[1]), args[0], args[1])
+
+    return lanes(lanes, lanes), codegen
+
+
+def _operation(instruction: str) -> Any:
+    @intrinsic
+    def operation(typingctx, left, right):
+        def codegen(context, builder, signature, args):
+            return getattr(builder, instruction)(args[0], args[1], flags=_EXACT)
+
+        return lanes(lanes, lanes), codegen
+
+    return operation
+
+
+_add, _subtract, _multiply, _divide = (_operation(name) for name in ("fadd", "fsub", "fmul", "fdiv"))
+
+
+def _both(left: Any, right: Any) -> bool:
+    return isinstance(left, LanesType) and isinstance(right, LanesType)
+
+
+@overload(operator.add)
+def _overload_add(left, right):
+    return (lambda left, right: _add(left, right)) if _both(left, right) else None
+
+
+@overload(operator.sub)
+def _overload_sub(left, right):
+    return (lambda left, right: _subtract(left, right)) if _both(left, right) else None
+
+
+@overload(operator.mul)
+def _overload_mul(left, right):
+    return (lambda left, right: _multiply(left, right)) if _both(left, right) else None
+
+
+@overload(operator.truediv)
+def _overload_div(left, right):
+    return (lambda left, right: _divide(left, right)) if _both(left, right) else None

@@ -1,0 +1,89 @@
+"""Run a kernel over a stack of pixels, block by block, on several threads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nvscope.odmr.line_fit import LineFit
+from nvscope.odmr.pair_fit import PairFit
+from nvscope.odmr.result import ODMRFit
+
+__all__ = ["Solved", "for_all", "solve", "to_result"]
+
+Array = NDArray[np.float64]
+SMALLEST, LARGEST, SHARES = 504, 4088, 8  # pixels a thread takes at a time
+
+
+@dataclass(frozen=True, eq=False)
+class Solved:
+    """What a kernel leaves: its table (row, pixel), statuses, and counts (iterations, lines, degree)."""
+
+    table: Array
+    status: NDArray[np.uint8]
+    counts: NDArray[np.int32]
+
+
+def solve(engine: PairFit | LineFit, signal: NDArray[Any], start: Array, threads: int) -> Solved:
+    """Fit every pixel.
+
+    Parameters
+    ----------
+    engine
+        Kernel and setup.
+    signal : (frequency, pixel)
+        Any real type.
+    start : (0 or pixel, parameter)
+        Centres and widths in units of x; not-finite rows are guessed.
+    threads
+        How many to use; the result does not depend on it.
+    """
+    pixels = signal.shape[1]
+    solved = Solved(np.empty((engine.rows, pixels)), np.empty(pixels, np.uint8), np.empty((3, pixels), np.int32))
+    root = engine.setup.weights.root
+
+    def block(part: slice) -> None:
+        own = root if root.shape[0] == 1 else root[part]
+        engine.block(signal[:, part], own, start[part], part.start, solved.table, solved.status, solved.counts)
+
+    for_all(block, blocks(pixels), threads)
+    return solved
+
+
+def blocks(pixels: int) -> list[slice]:
+    """Split pixels into blocks, the same on any number of threads."""
+    size = min(LARGEST, max(SMALLEST, -(-pixels // SHARES)))
+    size += 8 if size % 64 == 0 else 0  # rows a multiple of a page apart would fight for the same cache lines
+    return [slice(first, min(first + size, pixels)) for first in range(0, pixels, size)]
+
+
+def for_all(work: Callable[[slice], None], parts: Iterable[slice], threads: int) -> None:
+    """Do `work` on every part, on up to `threads` threads; the kernels release the interpreter."""
+    parts = list(parts)
+    if threads == 1 or len(parts) <= 1:
+        for part in parts:
+            work(part)
+        return
+    with ThreadPoolExecutor(min(threads, len(parts)), thread_name_prefix="odmr-fit") as pool:
+        for _ in pool.map(work, parts):
+            pass
+
+
+def to_result(engine: PairFit | LineFit, signal: NDArray[Any], solved: Solved) -> ODMRFit:
+    """Put what was solved onto the pixel grid of `signal`, in Hz."""
+    grid = signal.shape[1:]
+    return ODMRFit(
+        model_name=engine.setup.shape.name,
+        frequency=engine.setup.frequency,
+        signal=signal,
+        status=solved.status.reshape(grid),
+        iterations=solved.counts[0].reshape(grid),
+        n_lines=solved.counts[1].astype(np.uint8).reshape(grid),
+        baseline_degree=solved.counts[2].astype(np.uint8).reshape(grid),
+        **engine.maps(solved.table, grid),
+    )

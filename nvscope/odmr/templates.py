@@ -1,0 +1,112 @@
+"""The bank of line templates from which first guesses are drawn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nvscope.odmr.shapes import LineModel, evaluate_line
+
+__all__ = ["TemplateBank", "segments", "template_bank"]
+
+MAX_TEMPLATES = 1600
+GAP_STEPS = 4.0  # a step longer than this many median steps separates two windows
+
+
+@dataclass(frozen=True)
+class TemplateBank:
+    """Unit-norm lines with the baseline projected out, on one frequency axis.
+
+    Attributes
+    ----------
+    centre, width : ndarray, shape (template,)
+        Hz.
+    filters : ndarray, shape (template, frequency)
+        Their product with a weighted spectrum is the matched-filter amplitude in units of the noise.
+    overlap, gain : ndarray, shape (template, template or a little more)
+        Inner products ρ of the filters, and 1/(1 - ρ²), zero where two are too alike to be told apart; rows are filled
+        up with zeros to a multiple of 8.
+    """
+
+    centre: NDArray[np.float64]
+    width: NDArray[np.float64]
+    filters: NDArray[np.float64]
+    overlap: NDArray[np.float64]
+    gain: NDArray[np.float64]
+
+
+COLLINEAR = 0.95
+
+
+def segments(frequency: NDArray[np.float64]) -> list[tuple[int, int]]:
+    """Split an ascending axis at its gaps; returns (first, last + 1) of each window."""
+    if frequency.size < 3:
+        return [(0, frequency.size)]
+    steps = np.diff(frequency)
+    cuts = np.flatnonzero(steps > GAP_STEPS * np.median(steps)) + 1
+    # a gap is one only if windows on both sides hold enough points to show a line
+    edges = [0, *(int(cut) for cut in cuts), frequency.size]
+    merged = [edges[0]]
+    for edge in edges[1:]:
+        if edge - merged[-1] >= 4 or edge == frequency.size:
+            merged.append(edge)
+    if len(merged) > 2 and merged[-1] - merged[-2] < 4:
+        del merged[-2]
+    return list(pairwise(merged))
+
+
+def template_bank(
+    model: LineModel, frequency: NDArray[np.float64], root_weight: NDArray[np.float64], degree: int
+) -> TemplateBank:
+    """Build templates on a ladder of widths, each width at centres one width apart.
+
+    Parameters
+    ----------
+    model : LineModel
+        Line shape.
+    frequency : ndarray, shape (frequency,)
+        Hz, ascending; may have gaps.
+    root_weight : ndarray, shape (frequency,)
+        Square roots of the weights.
+    degree : int
+        Degree of the baseline projected out.
+    """
+    windows = segments(frequency)
+    step = float(np.median(np.diff(frequency)))
+    longest = max(float(frequency[last - 1] - frequency[first]) for first, last in windows)
+    width = step * (1.0 if frequency.size <= 256 else 2.0)
+    centres: list[NDArray[np.float64]] = []
+    widths: list[NDArray[np.float64]] = []
+    total = 0
+    while width <= max(longest / 5, 1.01 * step) and total < MAX_TEMPLATES:
+        for first, last in windows:
+            low, high = frequency[first], frequency[last - 1]
+            count = max(2, round((high - low) / width) + 1)
+            centres.append(np.linspace(low, high, count))
+            widths.append(np.full(count, width))
+            total += count
+        width *= 2.0
+    centre, breadth = np.concatenate(centres), np.concatenate(widths)
+    rows = evaluate_line(model, frequency[None, :], centre[:, None], breadth[:, None]) * root_weight
+    filters, norm = _project(rows, frequency, root_weight, degree)
+    keep = norm > 1e-3 * norm.max()
+    filters = filters[keep] / norm[keep, None]
+    overlap = np.einsum("if,jf->ij", filters, filters)  # not worth waking the linear algebra library's threads
+    gain = np.where(np.abs(overlap) < COLLINEAR, 1.0 / (1.0 - np.minimum(overlap**2, COLLINEAR**2)), 0.0)
+    room = ((0, 0), (0, -overlap.shape[0] % 8))
+    return TemplateBank(
+        centre[keep], breadth[keep], np.ascontiguousarray(filters), np.pad(overlap, room), np.pad(gain, room)
+    )
+
+
+def _project(
+    rows: NDArray[np.float64], frequency: NDArray[np.float64], root_weight: NDArray[np.float64], degree: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Remove the weighted baseline polynomials from `rows`; returns the rest and its norms."""
+    x = 2 * (frequency - frequency[0]) / (frequency[-1] - frequency[0]) - 1
+    basis = np.linalg.qr(np.vander(x, degree + 1) * root_weight[:, None])[0]
+    rest = rows - np.einsum("id,fd->if", np.einsum("if,fd->id", rows, basis), basis)
+    return rest, np.sqrt(np.einsum("ij,ij->i", rest, rest))

@@ -1,0 +1,33 @@
+"""The verbs sequences are made of, and how a plan is walked without hardware."""
+
+from nvscope.plans.acquisition import OdmrSettings, Windows, find_lines, odmr_map
+from nvscope.plans.dry_run import PlannedStep, PlanSummary, dry_run
+from nvscope.plans.residual import cancel_residual
+from nvscope.plans.sequence import Sequence, find_sequence
+from nvscope.plans.verbs import (
+    announce,
+    certify,
+    change_temperature,
+    measure_resistance,
+    ramp_field,
+    resistance_point,
+)
+
+__all__ = [
+    "OdmrSettings",
+    "PlanSummary",
+    "PlannedStep",
+    "Sequence",
+    "Windows",
+    "announce",
+    "cancel_residual",
+    "certify",
+    "change_temperature",
+    "dry_run",
+    "find_lines",
+    "find_sequence",
+    "measure_resistance",
+    "odmr_map",
+    "ramp_field",
+    "resistance_point",
+]

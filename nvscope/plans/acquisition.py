@@ -1,0 +1,189 @@
+"""Verbs that take ODMR points."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from bluesky import Msg
+from bluesky import plan_stubs as bps
+from pydantic import Field as Described
+
+from nvscope.config import Frozen
+from nvscope.devices.odmr import ClosePoint, OpenPoint, TakeBlock
+from nvscope.devices.rig import RigDevices
+from nvscope.errors import HistoryInvalid
+from nvscope.history import Claim
+from nvscope.plans.verbs import Plan, absolute_set, announce, certify, measure_resistance, value_of
+from nvscope.units import Amperes, DBm, Hertz, Seconds, Tesla, Watts
+
+GAMMA = 28.024951e9
+"""Gyromagnetic ratio of the NV ground state, Hz/T (target paper, Methods)."""
+
+_CENTER_UNCERTAINTY = 300e6
+"""Hz; how far off the centre of the lines is known before the first look (target paper: D within 300 MHz)."""
+
+
+class OdmrSettings(Frozen):
+    """How an ODMR point is taken."""
+
+    window: Hertz = Described(default=150e6, description="width of each of the two windows that follow the lines")
+    frequencies: int = Described(default=41, ge=8, le=1000, description="frequencies in each window")
+    frames: int = Described(default=8, ge=1, le=1000, description="frames per frequency and sweep")
+    sweeps: int = Described(default=1, ge=1, le=10000, description="sweeps of a point (at most, when `until` is set)")
+    until: Tesla | None = Described(default=None, description="stop averaging once the median error of B reaches this")
+    exposure: Seconds = Described(default=0.02, description="camera exposure")
+    baseline: Literal["constant", "linear", "quadratic", "auto"] = Described(
+        default="constant", description="baseline of the fit; auto chooses per pixel"
+    )
+    power: DBm = Described(default=0.0, description="microwave power")
+    laser_power: Watts = Described(default=0.05, description="laser power while mapping")
+    excitation: Amperes = Described(default=1e-4, description="transport current")
+    readings: int = Described(default=20, ge=2, le=10000, description="transport readings averaged")
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Where the two lines are: centre (Hz) and half splitting (Hz)."""
+
+    center: float
+    half_splitting: float
+
+    def frequencies(self, width: float, count: int) -> tuple[float, ...]:
+        """Return the frequency axis (Hz): two windows of `width`, or one where they would overlap."""
+        low, high = self.center - self.half_splitting, self.center + self.half_splitting
+        offsets = np.linspace(-width / 2, width / 2, count)
+        if high - low > width * (1 + 1 / count):
+            axis = np.concatenate([low + offsets, high + offsets])
+        else:
+            axis = np.linspace(low - width / 2, high + width / 2, 2 * count)
+        return tuple(float(f) for f in np.round(axis, 0))
+
+    def at_field(self, before: float, after: float) -> Windows:
+        """Return the windows for another field (T): the Zeeman splitting moves, the stress shift does not."""
+        stress = self.half_splitting**2 - (GAMMA * before) ** 2
+        return Windows(self.center, math.sqrt(max(0.0, stress) + (GAMMA * after) ** 2))
+
+
+def find_lines(
+    rig: RigDevices, settings: OdmrSettings, field: float, expected_center: float, span: float, step: float, frames: int
+) -> Plan:
+    """Take one coarse, wide sweep and find the pair of lines in the image-mean spectrum; returns `Windows`.
+
+    Parameters
+    ----------
+    rig, settings
+        Devices and how points are taken.
+    field : float
+        Applied field (T), which fixes the expected half splitting.
+    expected_center, span, step : float
+        Centre, width and step of the sweep (Hz).
+    frames : int
+        Frames per frequency.
+    """
+    half = GAMMA * abs(field)
+    # both lines must lie in the sweep even where the centre is off by as much as is known of it
+    span = max(span, 2 * half + _CENTER_UNCERTAINTY)
+    yield from announce(f"find the lines within {span / 1e6:.0f} MHz of {expected_center / 1e9:.3f} GHz")
+    low = max(expected_center - span / 2, rig.config.limits.frequency_min)
+    high = min(expected_center + span / 2, rig.config.limits.frequency_max)
+    axis = np.arange(low, high + step / 2, step)
+    attrs = yield from _conditions(rig)
+    yield from absolute_set(
+        rig.odmr,
+        OpenPoint(
+            "find-lines",
+            tuple(map(float, np.round(axis))),
+            frames,
+            settings.exposure,
+            settings.power,
+            settings.laser_power,
+        ),
+    )
+    yield from absolute_set(rig.odmr, TakeBlock())
+    yield from absolute_set(rig.odmr, ClosePoint({**attrs, "field_nominal": field}, find_pair=half))
+    center = yield from value_of(rig.odmr, "center")
+    half = yield from value_of(rig.odmr, "half_splitting")
+    yield from _record(rig)
+    return Windows(center, half)
+
+
+def odmr_map(
+    rig: RigDevices,
+    purpose: str,
+    settings: OdmrSettings,
+    windows: Windows,
+    attrs: Mapping[str, Any] | None = None,
+    claim: Claim | None = None,
+) -> Plan:
+    """Take one point: R, the map, and the certificate of the history that led to it; returns the recentred windows.
+
+    Parameters
+    ----------
+    rig, settings, windows
+        Devices, how points are taken, where the lines are expected.
+    purpose : str
+        ``reference``, ``zfc``, ``fw``, …; stored with the point.
+    attrs : mapping, optional
+        More to store with the point.
+    claim : Claim, optional
+        What the history is claimed to be; judged after the last frame.
+    """
+    resistance = yield from measure_resistance(rig, settings.excitation, settings.readings)
+    yield from announce(f"map ({purpose})")
+    before = yield from _conditions(rig)
+    frequencies = windows.frequencies(settings.window, settings.frequencies)
+    yield from absolute_set(
+        rig.odmr,
+        OpenPoint(
+            purpose,
+            frequencies,
+            settings.frames,
+            settings.exposure,
+            settings.power,
+            settings.laser_power,
+            attrs={**before, **resistance, "baseline": settings.baseline, **(attrs or {})},
+        ),
+    )
+    for _ in range(settings.sweeps):
+        yield from absolute_set(rig.odmr, TakeBlock())
+        if (yield Msg("skip_requested")):
+            break
+        if settings.until is not None:
+            error = yield from value_of(rig.odmr, "b_err")
+            if error <= settings.until:
+                break
+    after = yield from _conditions(rig)
+    mean = {key: 0.5 * (before[key] + after[key]) for key in before}
+    certificate = None
+    if claim is not None:
+        certificate = yield from certify(claim)
+    closing = {**mean, "certificate": certificate.as_dict()} if certificate is not None else mean
+    yield from absolute_set(rig.odmr, ClosePoint(closing))
+    center = yield from value_of(rig.odmr, "center")
+    half = yield from value_of(rig.odmr, "half_splitting")
+    yield from _record(rig)
+    if certificate is not None and certificate.verdict == "invalid":
+        raise HistoryInvalid(
+            f"{purpose} at {mean['temperature']:.2f} K: {certificate.reason}; the map is kept, the run ends"
+        )
+    found = math.isfinite(center) and math.isfinite(half)
+    return Windows(center, half) if found else windows
+
+
+def _conditions(rig: RigDevices) -> Plan:
+    temperature = yield from value_of(rig.cryostat, "temperature")
+    field = yield from value_of(rig.magnet, "field")
+    return {"temperature": temperature, "field": field}
+
+
+def _record(rig: RigDevices) -> Plan:
+    """Write one event with everything read at this point."""
+    yield from bps.create("points")
+    for device in (rig.odmr, rig.cryostat, rig.magnet, rig.transport):
+        if device is not None:
+            yield from bps.read(device)
+    yield from bps.save()

@@ -1,0 +1,85 @@
+"""Walking a plan without hardware: every request is checked against the limits and costed; nothing moves.
+
+The same generator that runs the experiment is walked, so the estimate cannot drift from the sequence.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from nvscope.devices.base import Assumed
+from nvscope.errors import LimitError
+from nvscope.history import Certificate
+from nvscope.plans.verbs import Plan
+
+MAX_MESSAGES = 500_000
+
+
+@dataclass(frozen=True)
+class PlannedStep:
+    """One announced step: its text, when it starts and how long it takes (rig s), and what it leaves behind."""
+
+    text: str
+    start: float
+    duration: float
+    temperature: float
+    field: float
+
+
+@dataclass(frozen=True)
+class PlanSummary:
+    """A walked plan."""
+
+    steps: tuple[PlannedStep, ...]
+    duration: float
+    points: int
+    frames: int
+    bytes: int
+
+
+def dry_run(plan: Plan, start: Assumed | None = None, limit: int = MAX_MESSAGES) -> PlanSummary:
+    """Walk `plan`; raises `LimitError` naming the step that a limit forbids.
+
+    Parameters
+    ----------
+    plan : generator
+        A plan over planning devices (no hardware behind them).
+    start : Assumed, optional
+        Where the rig is assumed to be.
+    limit : int
+        Messages after which a plan counts as endless.
+    """
+    state = begun = start or Assumed()
+    steps: list[PlannedStep] = []
+    text: str | None = None
+    answer: Any = None
+
+    def finish() -> None:
+        if text is not None:
+            took = state.time - begun.time
+            steps.append(PlannedStep(text, begun.time, took, state.temperature, state.field))
+
+    for _ in range(limit):
+        try:
+            message = plan.send(answer)
+        except StopIteration:
+            finish()
+            return PlanSummary(tuple(steps), state.time, state.points, state.frames, state.bytes)
+        answer = None
+        match message.command:
+            case "announce":
+                finish()
+                text, begun = message.args[0], state
+            case "set":
+                try:
+                    message.obj.check(message.args[0])
+                except LimitError as error:
+                    where = f"step {len(steps) + 1} ({text})" if text else "first step"
+                    raise LimitError(f"{where}: {error}") from None
+                state = message.obj.estimate(message.args[0], state)
+            case "read":
+                answer = message.obj.predict(state)
+            case "certify":
+                answer = Certificate(message.args[0].protocol, "valid", "assumed while planning")
+    raise LimitError(f"the plan has more than {limit} messages; is there a loop that never ends?")

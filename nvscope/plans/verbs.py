@@ -1,0 +1,88 @@
+"""Verbs that change or measure one thing.
+
+Every state change is written ``checkpoint; set(absolute target); wait; checkpoint``: a pause then replays one ramp to
+the same target, never half of one (design, decision 2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from typing import Any
+
+from bluesky import Msg
+from bluesky import plan_stubs as bps
+
+from nvscope.devices.cryostat import Temperature
+from nvscope.devices.magnet import Field
+from nvscope.devices.rig import RigDevices
+from nvscope.devices.transport import Excitation
+from nvscope.errors import NvscopeError
+from nvscope.history import Certificate, Claim
+
+Plan = Generator[Msg, Any, Any]
+
+
+def announce(step: str) -> Plan:
+    """Say what comes next; shown to the operator, written to the journal, a line of ``nvscope plan``."""
+    yield Msg("announce", None, step)
+
+
+def absolute_set(device: Any, value: Any) -> Plan:
+    """Set, wait, and leave a checkpoint on either side."""
+    yield from bps.checkpoint()
+    yield from bps.abs_set(device, value, group=device.name)
+    yield from bps.wait(group=device.name)
+    yield from bps.checkpoint()
+
+
+def change_temperature(rig: RigDevices, target: float, rate: float) -> Plan:
+    """Ramp the sample to `target` (K) at `rate` (K/s) and settle."""
+    yield from announce(f"temperature to {target:g} K at {rate * 60:g} K/min")
+    yield from absolute_set(rig.cryostat, Temperature(target, rate))
+
+
+def ramp_field(rig: RigDevices, target: float, rate: float) -> Plan:
+    """Ramp the applied field to `target` (T) at `rate` (T/s) and settle."""
+    yield from announce(f"field to {target * 1e4:g} G at {rate * 1e4:g} G/s")
+    yield from absolute_set(rig.magnet, Field(target, rate))
+
+
+def measure_resistance(rig: RigDevices, current: float, readings: int) -> Plan:
+    """Measure the four-probe resistance; returns resistance and its error (ohm), or an empty dict without transport."""
+    if rig.transport is None:
+        return {}
+    yield from absolute_set(rig.transport, Excitation(current, readings))
+    reading = yield from bps.read(rig.transport)
+    name = rig.transport.name
+    return {key: reading[f"{name}_{key}"]["value"] for key in ("resistance", "resistance_err", "current")}
+
+
+def resistance_point(
+    rig: RigDevices, purpose: str, current: float, readings: int, attrs: Mapping[str, Any] | None = None
+) -> Plan:
+    """Measure R as a point of its own, with temperature and field; returns what `measure_resistance` returns."""
+    if rig.transport is None:
+        raise NvscopeError(f"{purpose}: this rig has no transport instrument")
+    yield from announce(f"R at {current:.3g} A ({purpose})")
+    result = yield from measure_resistance(rig, current, readings)
+    temperature = yield from value_of(rig.cryostat, "temperature")
+    field = yield from value_of(rig.magnet, "field")
+    point = {"purpose": purpose, "temperature": temperature, "field": field, **result, **(attrs or {})}
+    yield Msg("transport_point", None, point)
+    yield from bps.create("points")
+    for device in (rig.transport, rig.cryostat, rig.magnet):
+        yield from bps.read(device)
+    yield from bps.save()
+    return result
+
+
+def certify(claim: Claim) -> Plan:
+    """Have the history so far judged; returns the `Certificate`. An invalid one ends the sequence."""
+    certificate: Certificate = yield Msg("certify", None, claim)
+    return certificate
+
+
+def value_of(device: Any, key: str) -> Plan:
+    """Read one key of a device."""
+    reading = yield from bps.read(device)
+    return reading[f"{device.name}_{key}"]["value"]

@@ -1,0 +1,1 @@
+"""The run directory: Zarr blocks, journal, history, reader and export."""

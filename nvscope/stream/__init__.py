@@ -1,0 +1,1 @@
+"""Frames, maps and control messages over ZeroMQ: wire format, sockets, flow control."""

@@ -1,0 +1,170 @@
+"""Asking a run to do something, from a terminal, a window or another program: one request, one reply.
+
+The socket is a ZeroMQ REP on loopback, or elsewhere with CURVE keys (`nvscope.stream.security`). A request and its
+reply are one JSON object each, see `Control` and `Reply`. Verbs: ``status``, ``pause``, ``resume``, ``abort``, ``skip``
+(stop averaging the present point and go on), ``note``.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+import platformdirs
+import zmq
+
+from nvscope.errors import NvscopeError
+from nvscope.stream.security import LOOPBACK, Curve, host_of, secure
+
+Verb = Literal["status", "pause", "resume", "abort", "skip", "note"]
+MAX_REQUEST = 65536
+_POLL = 200  # ms
+
+
+class Control(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A request; `text` is the note, or the reason of an abort."""
+
+    verb: Verb
+    text: str = ""
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """The answer: whether it was accepted, what was said, and for ``status`` what the run is doing."""
+
+    ok: bool
+    text: str = ""
+    status: dict[str, Any] = {}
+
+
+class RunInfo(msgspec.Struct, frozen=True):
+    """Where a running run can be reached."""
+
+    run: str
+    directory: str
+    pid: int
+    control: str
+    viewers: str
+
+
+_requests = msgspec.json.Decoder(Control)
+_replies = msgspec.json.Decoder(Reply)
+
+
+class ControlServer:
+    """Answers requests in a thread of its own, one at a time.
+
+    Parameters
+    ----------
+    handle : callable
+        Takes a `Control`, returns a `Reply`; an exception becomes a refusal.
+    """
+
+    def __init__(
+        self, handle: Callable[[Control], Reply], host: str = LOOPBACK, port: int = 0, curve: Curve | None = None
+    ) -> None:
+        self._handle = handle
+        self._socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.REP)
+        self._socket.setsockopt(zmq.LINGER, 500)
+        self._socket.setsockopt(zmq.MAXMSGSIZE, MAX_REQUEST)
+        try:
+            secure(self._socket, host, curve, listens=True)
+            self._socket.bind(f"tcp://{host}:{port or '*'}")
+        except BaseException:
+            self._socket.close(0)
+            raise
+        endpoint: Any = self._socket.getsockopt(zmq.LAST_ENDPOINT)
+        self.endpoint: str = endpoint.decode().rstrip("\0")
+        self._serving = True
+        self._thread = threading.Thread(target=self._serve, name="nvscope-control", daemon=True)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        while self._serving:
+            if not self._socket.poll(_POLL):
+                continue
+            parts = self._socket.recv_multipart()
+            self._socket.send(msgspec.json.encode(self._answer(parts)))
+        self._socket.close()
+
+    def _answer(self, parts: list[bytes]) -> Reply:
+        try:
+            if len(parts) != 1:
+                return Reply(False, "a request is one JSON object in one frame")
+            return self._handle(_requests.decode(parts[0]))
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            return Reply(False, f"not understood: {error}")
+        except Exception as error:  # the socket must go on answering
+            return Reply(False, f"{type(error).__name__}: {error}")
+
+    def close(self) -> None:
+        """Stop answering."""
+        self._serving = False
+        self._thread.join(2.0)
+
+
+def ask(endpoint: str, request: Control, timeout: float = 5.0, curve: Curve | None = None) -> Reply:
+    """Send one request and return the reply.
+
+    Raises
+    ------
+    NvscopeError
+        If nobody answers within `timeout` wall seconds.
+    """
+    socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.REQ)
+    try:
+        socket.setsockopt(zmq.LINGER, 0)
+        secure(socket, host_of(endpoint), curve, listens=False)
+        socket.connect(endpoint)
+        socket.send(msgspec.json.encode(request))
+        if not socket.poll(int(timeout * 1000)):
+            raise NvscopeError(f"the run at {endpoint} did not answer within {timeout:g} s; has it ended?")
+        return _replies.decode(socket.recv())
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise NvscopeError(f"{endpoint} answered something that is not a reply: {error}") from error
+    finally:
+        socket.close()
+
+
+def registry() -> Path:
+    """Return the folder in which running runs announce themselves; ``NVSCOPE_STATE`` overrides the user's own."""
+    override = os.environ.get("NVSCOPE_STATE")
+    base = Path(override) if override else Path(platformdirs.user_state_dir("nvscope", appauthor=False))
+    return base / "running"
+
+
+def announce(info: RunInfo) -> Path:
+    """Announce a running run; returns the file to remove when it ends."""
+    folder = registry()
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{info.pid}-{info.run}.json"
+    temporary = path.with_suffix(".new")
+    temporary.write_bytes(msgspec.json.encode(info))
+    temporary.replace(path)
+    return path
+
+
+def running() -> list[RunInfo]:
+    """Return the runs that answer now, newest first; what is left of dead ones is removed."""
+    found = []
+    for path in sorted(registry().glob("*.json"), key=_age, reverse=True):
+        try:
+            info = msgspec.json.decode(path.read_bytes(), type=RunInfo)
+            ask(info.control, Control("status"), timeout=1.0)
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+            continue
+        except NvscopeError:
+            path.unlink(missing_ok=True)
+            continue
+        found.append(info)
+    return found
+
+
+def _age(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0

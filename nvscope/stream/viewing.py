@@ -1,0 +1,122 @@
+"""The lossy stream to viewers: newest wins, and nothing a viewer does slows a run."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import zmq
+from numpy.typing import NDArray
+
+from nvscope.stream.messages import Frame, Heartbeat, Maps, Message, PointOpened, RunStatus
+from nvscope.stream.sockets import Link, Packed, Received, _Reading, pack
+
+VIEWER_BUDGET = 16 * 1024 * 1024
+"""Bytes queued for a viewer that does not read; older pictures than these nobody wants."""
+
+NEWEST_ONLY: tuple[type[Message], ...] = (Frame, Maps, RunStatus, Heartbeat)
+"""Messages of which only the newest matters to a viewer."""
+
+_REMEMBERED: tuple[type[Message], ...] = (PointOpened, Maps, RunStatus)
+"""Messages without which a viewer that joins late shows nothing."""
+
+
+class Publisher(Link):
+    """The sending end (XPUB). Never waits: what a slow viewer has no room for is dropped for that viewer.
+
+    A viewer that joins late gets the point that is open, its newest maps and the status with the next message.
+    """
+
+    kind = zmq.XPUB
+    default_budget = VIEWER_BUDGET
+    _watched = False
+
+    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], socket: zmq.Socket[bytes], peer: str) -> None:
+        super().__init__(context, socket, peer)
+        self._remembered: dict[type[Message], Packed] = {}
+        self._last_frame = -float("inf")
+
+    @classmethod
+    def _prepare(cls, socket: zmq.Socket[bytes]) -> None:
+        socket.xpub_verbose = True
+
+    def wants_frame(self, interval: float) -> bool:
+        """Whether the last frame was published at least `interval` wall seconds ago; 0 publishes every one.
+
+        A camera at 200 frames/s need not be shown faster than a screen: ask before packing.
+        """
+        return time.monotonic() - self._last_frame >= interval
+
+    def send(self, message: Message, *arrays: NDArray[Any]) -> None:
+        """Publish; raises `MalformedMessage` only."""
+        self.send_parts(message, pack(message, *arrays))
+
+    def send_parts(self, message: Message, parts: Packed) -> None:
+        """Publish `message`, which `pack` has made into `parts`."""
+        with self._lock:
+            joined = False
+            while self._socket.poll(0, zmq.POLLIN):
+                joined |= self._socket.recv(zmq.NOBLOCK)[:1] == b"\x01"
+            if joined:
+                for kept in self._remembered.values():
+                    self._socket.send_multipart(kept, copy=False)
+            if isinstance(message, PointOpened):
+                self._remembered.pop(Maps, None)
+            if isinstance(message, _REMEMBERED):
+                self._remembered[type(message)] = parts
+            if isinstance(message, Frame):
+                self._last_frame = time.monotonic()
+            self._socket.send_multipart(parts, copy=False)
+
+
+@dataclass(frozen=True, eq=False)
+class News:
+    """What a subscriber found waiting.
+
+    Attributes
+    ----------
+    latest : dict
+        The newest of each kind in `NEWEST_ONLY` that came.
+    events : list of Message
+        Everything else, in order.
+    """
+
+    latest: dict[type[Message], Received]
+    events: list[Message]
+
+
+class Subscriber(_Reading):
+    """The receiving end (SUB); for one thread."""
+
+    kind = zmq.SUB
+    default_budget = VIEWER_BUDGET
+    _watched = False
+
+    @classmethod
+    def _prepare(cls, socket: zmq.Socket[bytes]) -> None:
+        socket.subscribe(b"")
+
+    def select(self, *kinds: type[Message]) -> None:
+        """Receive these kinds of message only; the publisher then does not send the others here."""
+        self._socket.unsubscribe(b"")
+        for kind in kinds:
+            # a header begins with its tag, so the tag is a topic
+            self._socket.subscribe(f'{{"type":"{kind.__struct_config__.tag}"'.encode())
+
+    def drain(self, timeout: float, most: int = 1000) -> News:
+        """Read all that waits, at most `most` messages, waiting up to `timeout` wall seconds for the first."""
+        latest: dict[type[Message], Received] = {}
+        events: list[Message] = []
+        self._poll(timeout)
+        for _ in range(most):
+            if not self._poll(0):
+                break
+            received = self._read()
+            if received is None:
+                continue
+            if isinstance(received.message, NEWEST_ONLY):
+                latest[type(received.message)] = received
+            else:
+                events.append(received.message)
+        return News(latest, events)

@@ -1,0 +1,1 @@
+"""Protocols of the experiment: one file each, short enough to read aloud."""

@@ -1,0 +1,93 @@
+"""Parameters that many protocols share, and the steps most of them begin with."""
+
+from __future__ import annotations
+
+from pydantic import Field as Described
+
+from nvscope.devices.rig import RigDevices
+from nvscope.history import Claim
+from nvscope.plans import OdmrSettings, Windows, cancel_residual, change_temperature, find_lines, odmr_map, ramp_field
+from nvscope.plans.verbs import Plan
+from nvscope.units import Hertz, Kelvin, KelvinPerSecond, Tesla, TeslaPerSecond
+
+NORMAL_MARGIN = 1.0
+"""K below `normal_temperature` that still count as normal: readings scatter around the setpoint."""
+
+
+class SearchSettings(OdmrSettings):
+    """ODMR settings plus the coarse search for the lines."""
+
+    search_center: Hertz | None = Described(
+        default=None, description="where to look for the centre of the lines; estimated from the pressure if not given"
+    )
+    search_span: Hertz = Described(default=700e6, description="width of the coarse sweep")
+    search_step: Hertz = Described(default=4e6, description="step of the coarse sweep")
+    search_frames: int = Described(default=2, ge=1, le=100, description="frames per frequency of the coarse sweep")
+
+
+class ProtocolSettings(SearchSettings):
+    """Search settings plus ramps and the two temperatures every history hangs between."""
+
+    base_temperature: Kelvin = Described(default=20.0, description="lowest temperature of the protocol")
+    normal_temperature: Kelvin = Described(default=110.0, description="above every Tc; the reference is taken here")
+    temperature_rate: KelvinPerSecond = Described(default=5 / 60, description="temperature ramp while measuring")
+    cooling_rate: KelvinPerSecond = Described(default=8 / 60, description="temperature ramp while cooling down")
+    field_rate: TeslaPerSecond = Described(default=2e-4, description="field ramp")
+    residual_bias: Tesla = Described(
+        default=20e-4,
+        description="field, both ways, at which the residual is measured; 0 does not",
+    )
+
+    def claim(self, protocol: str, field: float) -> Claim:
+        """Return what the history is claimed to be, at nominal `field` (T)."""
+        return Claim(protocol, self.normal_temperature - NORMAL_MARGIN, field)  # type: ignore[arg-type]
+
+
+def search(rig: RigDevices, parameters: SearchSettings, field: float) -> Plan:
+    """Find the lines at `field` (T); returns `Windows`."""
+    center = parameters.search_center or rig.expected_center
+    windows: Windows = yield from find_lines(
+        rig,
+        parameters,
+        field,
+        center,
+        parameters.search_span,
+        parameters.search_step,
+        parameters.search_frames,
+    )
+    return windows
+
+
+def begin_normal(rig: RigDevices, p: ProtocolSettings, field: float) -> Plan:
+    """Go above Tc, find the lines, cancel the residual field, take the reference at `field` (T); returns `Windows`.
+
+    The residual comes before the reference: a map is compared with the reference at the same current, so both must
+    count it as part of H.
+    """
+    yield from change_temperature(rig, p.normal_temperature, p.cooling_rate)
+    yield from ramp_field(rig, field, p.field_rate)
+    windows = yield from search(rig, p, field)
+    if p.residual_bias > 0:
+        yield from cancel_residual(rig, p, windows, field, p.residual_bias, p.field_rate)
+        yield from ramp_field(rig, field, p.field_rate)
+    windows = yield from odmr_map(rig, "reference", p, windows, claim=p.claim("normal", field))
+    return windows
+
+
+def zero_field_cool(rig: RigDevices, p: ProtocolSettings, windows: Windows, field: float) -> Plan:
+    """From above Tc cool at H = 0, switch `field` (T) on and map; returns `Windows`."""
+    yield from ramp_field(rig, 0.0, p.field_rate)
+    yield from change_temperature(rig, p.base_temperature, p.cooling_rate)
+    yield from ramp_field(rig, field, p.field_rate)
+    windows = yield from odmr_map(rig, "zfc", p, windows, claim=p.claim("zfc", field))
+    return windows
+
+
+def warm_and_map(
+    rig: RigDevices, p: ProtocolSettings, windows: Windows, temperatures: tuple[float, ...], field: float
+) -> Plan:
+    """Warm through `temperatures` (K) in `field` (T), mapping at each; returns `Windows`."""
+    for temperature in temperatures:
+        yield from change_temperature(rig, temperature, p.temperature_rate)
+        windows = yield from odmr_map(rig, "fw", p, windows, claim=p.claim("fw", field))
+    return windows

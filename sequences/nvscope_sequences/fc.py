@@ -1,0 +1,32 @@
+"""Cool from above Tc in a field, mapping at base and, if asked, on the way."""
+
+from __future__ import annotations
+
+from bluesky import plan_stubs as bps
+from pydantic import Field as Described
+
+from nvscope.devices.rig import RigDevices
+from nvscope.plans import Sequence, change_temperature, odmr_map
+from nvscope.plans.verbs import Plan
+from nvscope.units import Kelvin, Tesla
+from nvscope_sequences.common import ProtocolSettings, begin_normal
+
+
+class Parameters(ProtocolSettings):
+    """Parameters of ``fc``; the field is the paper's for field cooling."""
+
+    field: Tesla = Described(default=150e-4, description="field applied from above Tc")
+    temperatures: tuple[Kelvin, ...] = Described(default=(), description="temperatures mapped while cooling")
+
+
+def plan(rig: RigDevices, p: Parameters) -> Plan:
+    """Reference above Tc, cool in the field, map; the field stays on."""
+    yield from bps.open_run({"sequence": "fc"})
+    windows = yield from begin_normal(rig, p, p.field)
+    for temperature in (*sorted(p.temperatures, reverse=True), p.base_temperature):
+        yield from change_temperature(rig, temperature, p.cooling_rate)
+        windows = yield from odmr_map(rig, "fc", p, windows, claim=p.claim("fc", p.field))
+    yield from bps.close_run()
+
+
+sequence = Sequence("fc", "cool in a field, map", Parameters, plan)

@@ -1,0 +1,40 @@
+"""The s = 1 maps: well above Tc, at every field in use."""
+
+from __future__ import annotations
+
+from bluesky import plan_stubs as bps
+from pydantic import Field as Described
+
+from nvscope.devices.rig import RigDevices
+from nvscope.plans import Sequence, change_temperature, odmr_map, ramp_field
+from nvscope.plans.verbs import Plan
+from nvscope.units import Kelvin, Tesla
+from nvscope_sequences.common import ProtocolSettings, search
+
+
+class Parameters(ProtocolSettings):
+    """Parameters of ``reference``."""
+
+    normal_temperature: Kelvin = Described(default=150.0, description="well above every Tc")
+    fields: tuple[Tesla, ...] = Described(
+        default=(97e-4, 150e-4), min_length=1, description="fields to take a reference at"
+    )
+
+
+def plan(rig: RigDevices, p: Parameters) -> Plan:
+    """Go well above Tc and map at every field."""
+    yield from bps.open_run({"sequence": "reference"})
+    yield from change_temperature(rig, p.normal_temperature, p.cooling_rate)
+    yield from ramp_field(rig, p.fields[0], p.field_rate)
+    windows = yield from search(rig, p, p.fields[0])
+    before = p.fields[0]
+    for field in p.fields:
+        yield from ramp_field(rig, field, p.field_rate)
+        windows = yield from odmr_map(
+            rig, "reference", p, windows.at_field(before, field), claim=p.claim("normal", field)
+        )
+        before = field
+    yield from bps.close_run()
+
+
+sequence = Sequence("reference", "s = 1 maps well above Tc at every field in use", Parameters, plan)

@@ -1,0 +1,1 @@
+"""The lab as a program: one physical world, and one server per instrument speaking its wire protocol."""

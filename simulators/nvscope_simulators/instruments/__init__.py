@@ -1,0 +1,1 @@
+"""One module per simulated instrument: its command set, its states, its refusals."""

@@ -1,0 +1,1 @@
+"""The physics behind every simulated instrument."""

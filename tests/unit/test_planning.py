@@ -1,0 +1,122 @@
+"""Walking a plan: what it says, what it refuses, and that nothing is behind it."""
+
+import pytest
+from bluesky import plan_stubs as bps
+
+from nvscope.cli.selection import resolve_parameters, select
+from nvscope.devices.base import Assumed
+from nvscope.engine.planning import planning_rig
+from nvscope.errors import ConfigError, LimitError, NvscopeError
+from nvscope.plans import change_temperature, dry_run, find_sequence, ramp_field
+
+SELECTION = select("simulated", "s1", None)
+
+
+@pytest.fixture
+def rig():
+    return planning_rig(SELECTION.rig, SELECTION.sample, SELECTION.loading, (64, 64))
+
+
+def walk(rig, name, *settings):
+    sequence = find_sequence(name)
+    return dry_run(sequence.plan(rig, resolve_parameters(sequence, settings)))
+
+
+def test_the_main_job_takes_the_points_it_promises(rig):
+    summary = walk(rig, "zfc-fw")
+    # a coarse sweep, the reference, two maps that find the residual field, the base temperature and twelve more
+    assert summary.points == 17
+    # 82 frequencies of 8 frames for each of 16 maps, and 2 for each of the coarse sweep: 700 MHz, but at least the
+    # splitting at 97 G, 544 MHz, and 300 MHz more, in steps of 4 MHz
+    assert summary.frames == 16 * 82 * 8 + 212 * 2
+    maps = [step for step in summary.steps if step.text in ("map (reference)", "map (zfc)", "map (fw)")]
+    assert [step.temperature for step in maps[:3]] == [110.0, 20.0, 30.0]
+    assert all(step.field == pytest.approx(97e-4) for step in maps)
+
+
+def test_ramps_take_what_the_rates_say(rig):
+    def plan():
+        yield from ramp_field(rig, 97e-4, 1e-4)
+        yield from change_temperature(rig, 290.0, 1 / 60)
+
+    field, temperature = dry_run(plan(), Assumed(temperature=295.0)).steps
+    assert field.duration == pytest.approx(97 + SELECTION.rig.settling.field_dwell)
+    assert temperature.duration == pytest.approx(300 + 30, abs=60)
+
+
+def test_a_forbidden_field_names_the_step(rig):
+    with pytest.raises(LimitError, match=r"step 2 \(field to 300 G at 2 G/s\): field 300 G is beyond"):
+        walk(rig, "zfc-fw", 'field="300 G"')
+
+
+@pytest.mark.parametrize(
+    ("setting", "complaint"),
+    [
+        ('base_temperature="1 K"', "temperature 1 K is outside"),
+        ('cooling_rate="50 K/min"', "temperature rate 50 K/min"),
+        ('laser_power="3 W"', "laser power 3 W"),
+        ('power="30 dBm"', "microwave power 30 dBm"),
+        ('excitation="1 A"', "excitation 1 A"),
+        ('search_center="9 GHz"', "GHz"),
+    ],
+)
+def test_every_limit_is_checked_before_anything_moves(rig, setting, complaint):
+    with pytest.raises(LimitError, match=complaint):
+        walk(rig, "zfc-fw", setting)
+
+
+@pytest.mark.parametrize(
+    ("setting", "complaint"),
+    [
+        ('feild="97 G"', "did you mean 'field'"),
+        ('field="97 K"', "field"),
+        ("field", "NAME=VALUE"),
+        ('temperatures=["50 K", "40 K"]', "ascend"),
+        ("frames=0", "frames"),
+        ("frames=1.5", "frames"),
+    ],
+)
+def test_a_wrong_setting_is_a_usage_error(rig, setting, complaint):
+    with pytest.raises(ConfigError, match=complaint):
+        walk(rig, "zfc-fw", setting)
+
+
+def test_lists_can_be_set_from_the_command_line(rig):
+    assert walk(rig, "zfc-fw", "temperatures=30 K, 50 K").points == 7
+
+
+def test_planning_devices_have_no_hardware_behind_them(rig):
+    with pytest.raises(NvscopeError, match="only plans"):
+        _ = rig.magnet.role
+
+
+def test_a_plan_that_never_ends_is_an_error(rig):
+    def forever():
+        while True:
+            yield from bps.checkpoint()
+
+    with pytest.raises(LimitError, match="never ends"):
+        dry_run(forever(), limit=1000)
+
+
+def test_a_script_outside_the_repository_is_a_sequence(rig, tmp_path):
+    script = tmp_path / "mine.py"
+    script.write_text(
+        "from bluesky import plan_stubs as bps\n"
+        "from nvscope.config import Frozen\n"
+        "from nvscope.plans import Sequence, ramp_field\n"
+        "from nvscope.units import Tesla\n"
+        "class Parameters(Frozen):\n"
+        "    field: Tesla = 50e-4\n"
+        "def plan(rig, p):\n"
+        "    yield from bps.open_run({})\n"
+        "    yield from ramp_field(rig, p.field, 1e-4)\n"
+        "    yield from bps.close_run()\n"
+        "sequence = Sequence('mine', 'ramp once', Parameters, plan)\n",
+        encoding="utf-8",
+    )
+    assert walk(rig, str(script)).steps[0].field == pytest.approx(50e-4)
+    broken = tmp_path / "broken.py"
+    broken.write_text("x = 1\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match="defines no sequence"):
+        find_sequence(str(broken))
