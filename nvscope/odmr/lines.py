@@ -247,7 +247,9 @@ def fit_lines(
                 variance * conditional_variance(factor, linear, degree + 1 + line, work)
             ):
                 counts[p, 1] += 1
+            # a line that may be narrower than samples can tell has a centre that they cannot tell either
             bounded = bounded or at_bound(q[line], q[w], bounds, windows)
+            bounded = bounded or q[w] - out[p, 6 * k + 5] <= bounds[2] * 1.000001
         gain = null_chi2(x, y, rw, degree, columns, gram, factor, work) - chi2
         for d in range(3):
             out[p, 6 * n + d] = 0.0
@@ -327,8 +329,8 @@ def conditional_variance(factor, size, k, work):
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=SAFE_FAST)
 def at_bound(centre, width, bounds, windows):
-    """Whether a line leans on a limit or lies where nothing was sampled."""
-    if width <= bounds[2] * 1.000001 or width >= bounds[3] * 0.999999:
+    """Whether a line is as wide as can be or lies where nothing was sampled."""
+    if width >= bounds[3] * 0.999999:
         return True
     sampled = False
     for i in range(windows.shape[0]):

@@ -38,6 +38,7 @@ def finish(pixel, q, lines, degree, order, base, found, table):
     inverse = np.zeros((COLUMNS, COLUMNS, BATCH))
     z = np.zeros((COLUMNS, BATCH))
     full = np.zeros((COLUMNS, BATCH))
+    still = np.zeros((COLUMNS, BATCH))
     diagonal = np.zeros((COLUMNS, BATCH))
     held = np.zeros((2, BATCH))
     for first in range(0, q.shape[1], BATCH):
@@ -55,6 +56,14 @@ def finish(pixel, q, lines, degree, order, base, found, table):
         assemble(count, sums, own, here, gram, right)
         factor(count, gram, right, order, columns, lower, z)
         back(count, lower, size, z, full)
+        back(count, lower, linear, z, still)
+        for s in range(count):
+            moved = False
+            for k in range(2 * lines):
+                moved = moved or q[k, first + s] != here[k, s]
+            if not moved:  # amplitudes at the very place, not those that go with a step that was not taken
+                for k in range(linear):
+                    full[k, s] = still[k, s]
         invert(count, lower, size, inverse)
         for i in range(size):
             for s in range(count):

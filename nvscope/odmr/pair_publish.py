@@ -88,13 +88,15 @@ def publish(
             maps[C + side, t] = a / here if is_level else math.nan
             maps[C + 2 + side, t] = a_err / abs(here) if is_level else math.nan
             maps[W + side, t] = unit * w
-            maps[W + 2 + side, t] = unit * math.sqrt(variance * table[VARIANCE + 2 * line + 1, p])
+            w_err = math.sqrt(variance * table[VARIANCE + 2 * line + 1, p])
+            maps[W + 2 + side, t] = unit * w_err
             if side < wanted and abs(a) > line_needed * math.sqrt(variance * table[FIXED + line, p]):
                 lines += 1
             sampled = False
             for k in range(windows.shape[0]):
                 sampled = sampled or windows[k, 0] <= c <= windows[k, 1]
-            bounded = bounded or not sampled or w <= bounds[2] * 1.000001 or w >= bounds[3] * 0.999999
+            # a line that may be narrower than samples can tell has a centre that they cannot tell either
+            bounded = bounded or not sampled or w - w_err <= bounds[2] * 1.000001 or w >= bounds[3] * 0.999999
             finite = finite and math.isfinite(c_err) and math.isfinite(a_err)
         v1, v2, cov = table[VARIANCE, p], table[VARIANCE + 2, p], table[COVARIANCE, p]
         if wanted < 2:

@@ -23,6 +23,7 @@ BATCH = 64  # spectra side by side: their normal matrices fit the second-level c
 ROUNDS = 24
 CLOSE = 0.02  # stop when the coming step gains less than this many variances; that step is still taken
 AHEAD = 0.003  # ... or when the step after it would, steps shrinking as the last one did
+SHORT_STEP = 0.25  # of a width: longer last steps are not taken, what is linear in them would be wrong
 ROUNDING = 1e-13  # share of the signal's own sum of squares that is rounding
 ORDER = np.array(
     [
@@ -75,7 +76,8 @@ def converge(pixel, q, lines, degree, x, spectra, weights, base, variance, point
     order : (9,)
         `ORDER[lines - 1, degree]`.
     found : (FOUND_ROWS, start)
-        The last pass's sums and the c1, w1, c2, w2 they belong to, one step before `q`; 0 if converged, passes, chi2.
+        The last pass's sums and the c1, w1, c2, w2 they belong to, one short step before `q` or where it is; 0 if
+        converged, passes, chi2.
     """
     linear = 1 + lines + degree
     size = linear + 2 * lines
@@ -173,8 +175,11 @@ def converge(pixel, q, lines, degree, x, spectra, weights, base, variance, point
         for a in range(lively):
             if state[ENDED, a] != 0.0:
                 s = start[a]
+                short = state[ENDED, a] == 1.0 and state[NEXT + 2, a] == 0.0
                 for k in range(4):
-                    q[k, s] = here[k, a]
+                    short = short and abs(here[k, a] - at[k, a]) < SHORT_STEP * at[k | 1, a]
+                for k in range(4):
+                    q[k, s] = here[k, a] if short or state[ENDED, a] == 2.0 else at[k, a]
                 for k in range(2 * LINE_SUMS):
                     found[k, s] = sums[k, a]
                 for k in range(4):
@@ -182,7 +187,7 @@ def converge(pixel, q, lines, degree, x, spectra, weights, base, variance, point
                 found[FOUND_OUTCOME, s] = 0.0 if state[ENDED, a] == 1.0 else 1.0
                 found[FOUND_OUTCOME + 1, s] = state[PASSES, a]
                 # the last step was taken without another look; this is what it gains
-                gain = state[NEXT, a] if state[ENDED, a] == 1.0 and state[NEXT + 2, a] == 0.0 else 0.0
+                gain = state[NEXT, a] if short else 0.0
                 found[FOUND_OUTCOME + 2, s] = max(state[CHI2, a] - gain, 0.0)
 
 
