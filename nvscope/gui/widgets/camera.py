@@ -53,6 +53,9 @@ class CameraView(View):
         self.plot.clicked.connect(desk.selection.pin)
         self.plot.region_changed.connect(desk.selection.choose)
         self._outlined: Hashable = None
+        self._image: NDArray[Any] | None = None
+        self._levelled: tuple[float, float] | None = None
+        self._saturated = 0
 
     def key(self) -> Hashable:
         """Change with frames, selection, header."""
@@ -71,6 +74,7 @@ class CameraView(View):
     def restyle(self, theme: Theme) -> None:
         """Take other colours."""
         super().restyle(theme)
+        self._image = None
         self.plot.restyle(theme)
         self.histogram.restyle(theme)
 
@@ -82,15 +86,11 @@ class CameraView(View):
             self.readout.setText("no frame yet" if self.desk.live else "frames are not stored, their sums are")
             return
         image, text = found
-        if (shown := (id(image), self.levels, self.theme.mode)) != self._shown:
-            self._shown = shown
+        if image is not self._image or self.levels != self._levelled:
+            self._image = image
             self._draw_picture(image)
-        if self.levels is None:
-            few = image[:: max(1, image.shape[0] // 128), :: max(1, image.shape[1] // 128)]
-            self.levels = spread_limits(few.astype(np.float64))
-        self.plot.show_array(image, self.levels)
-        self.histogram.show(image, self.levels)
-        saturated = self._mark_saturation(image, session.saturation())
+        if self._saturated:
+            text += f' · <span style="color:{self.theme.error}">{self._saturated} saturated</span>'
         self.plot.set_pixel_size(session.pixel_size())
         self.plot.set_cursor(selection.cursor)
         self.plot.set_pins(selection.pins, self.theme)
@@ -99,8 +99,6 @@ class CameraView(View):
         cursor = selection.cursor
         if cursor is not None and cursor[0] < image.shape[0] and cursor[1] < image.shape[1]:
             text += f" · {image[cursor]:.0f} counts at ({cursor[1]}, {cursor[0]})"
-        if saturated:
-            text += f' · <span style="color:{self.theme.error}">{saturated} saturated</span>'
         self.readout.setText(text)
 
     def auto_levels(self) -> None:
@@ -133,6 +131,16 @@ class CameraView(View):
         if mean is None or point is None:
             return None
         return mean, f"point {point.number} · mean of its frames"
+
+    def _draw_picture(self, image: NDArray[Any]) -> None:
+        """Draw image, histogram and saturation: the costly part, only when they have changed."""
+        if self.levels is None:
+            few = image[:: max(1, image.shape[0] // 128), :: max(1, image.shape[1] // 128)]
+            self.levels = spread_limits(few.astype(np.float64))
+        self._levelled = self.levels
+        self.plot.show_array(image, self.levels)
+        self.histogram.show(image, self.levels)
+        self._saturated = self._mark_saturation(image, self.desk.session.saturation())
 
     def _mark_saturation(self, image: NDArray[Any], limit: float) -> int:
         saturated = image >= limit
