@@ -14,6 +14,7 @@ from nvscope.cli.selection import (
     RigOption,
     SampleOption,
     SetOption,
+    check_faults,
     parse_pixels,
     resolve_parameters,
     select,
@@ -69,7 +70,8 @@ def register(app: typer.Typer) -> None:
         from nvscope.engine.request import RunRequest
 
         found = find_sequence(sequence)
-        selection = select(rig, sample, loading, pressure)
+        selection = select(rig, sample, loading, pressure, fault or [])
+        check_faults(selection, fault or [], lab)
         shape = parse_pixels(pixels)
         arguments: list[str] = ["--rig", rig, "--sample", sample]
         for option, value in (("--loading", loading), ("--pressure", pressure), ("--pixels", pixels)):

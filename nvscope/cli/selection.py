@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_origin
 import typer
 
 from nvscope.config import Frozen, Loading, Rig, Sample, find_config, load_toml, read_model, validate
+from nvscope.config.faults import HOST_KINDS, fault_specs
 from nvscope.config.pairs import parse_pairs
 from nvscope.errors import ConfigError
 
@@ -64,6 +65,21 @@ def select(
         loading=validate(Loading, loaded, str(loading_file) if pressure is None else f"{loading_file} with --pressure"),
         source=str(rig_file),
     )
+
+
+def check_faults(selection: Selection, faults: Many[str], lab: Path | None) -> None:
+    """Refuse faults that nothing would carry out."""
+    rig = selection.rig
+    specs = fault_specs(rig.faults, selection.source)
+    if rig.simulator is None and specs:
+        raise ConfigError(f"{selection.source}: faults: this rig is a real one; faults are for simulated labs")
+    given = specs[len(specs) - len(faults) :] if faults else []
+    elsewhere = [spec.instrument for spec in given if spec.instrument not in HOST_KINDS]
+    if lab is not None and elsewhere:
+        raise ConfigError(
+            f"--fault: {elsewhere[0]} belongs to the lab of {lab}, which is served already; "
+            "give the fault to nvscope sim"
+        )
 
 
 def resolve_parameters(sequence: Sequence, settings: Many[str]) -> Frozen:

@@ -37,6 +37,11 @@ class RunRequest:
     lab_arguments: tuple[str, ...] = ()
     image_shape: tuple[int, int] | None = None
 
+    @property
+    def seed(self) -> int:
+        """Seed of the simulated lab; 0 for a real one."""
+        return self.rig.simulator.seed if self.rig.simulator is not None else 0
+
 
 @dataclass(frozen=True)
 class RunResult:

@@ -17,6 +17,7 @@ from bluesky import Msg, RunEngine
 from bluesky.utils import RunEngineInterrupted, TransitionError
 
 from nvscope.clock import Clock, ClockEventLoop, DrivenClock, WallClock
+from nvscope.config.faults import fault_specs
 from nvscope.devices.base import Assumed
 from nvscope.devices.rig import RigDevices
 from nvscope.engine.assembly import assemble
@@ -31,6 +32,7 @@ from nvscope.engine.record import run_info, snapshot
 from nvscope.engine.reporting import Reporter
 from nvscope.engine.request import Outcome, RunRequest, RunResult
 from nvscope.engine.safe_state import make_safe
+from nvscope.engine.stalled_viewer import StalledViewers
 from nvscope.errors import NvscopeError
 from nvscope.history import Certificate, certify
 from nvscope.odmr.worker import run_fitter
@@ -80,6 +82,7 @@ class Session:
         self._decision = threading.Event()
         self._skip = False
         self._reporter: Reporter | None = None
+        fault_specs(request.rig.faults, request.source)  # those of disk and viewer would else be found out too late
 
     def _walk(self, start: Assumed, shape: tuple[int, int]) -> PlanSummary:
         """Walk the plan without hardware; raises `LimitError` for what the rig forbids."""
@@ -182,7 +185,11 @@ class Session:
     def _start_workers(self, directory: Path, link: RunLink, stack: ExitStack) -> Workers:
         workers = Workers()
         stack.callback(workers.join, 5.0)
-        workers.start("recorder", run_recorder, str(directory), link.recorder.endpoint, link.reports.endpoint)
+        request = self.request
+        ends = (link.recorder.endpoint, link.reports.endpoint)
+        workers.start(
+            "recorder", run_recorder, str(directory), *ends, None, _FRAME_BYTES, request.rig.faults, request.seed
+        )
         recorder = link.wait_ready("recorder", _START_TIMEOUT)
         workers.start("fitter", run_fitter, link.fitter.endpoint, recorder, link.reports.endpoint)
         link.wait_ready("fitter", _START_TIMEOUT)
@@ -200,12 +207,14 @@ class Session:
             request.rig, request.sample, request.loading, instruments, link, self._clock, housekeeping.observe
         )
         self._housekeeping = housekeeping
-        self._register(engine, link, housekeeping)
+        stalled = StalledViewers(request.rig.faults, request.seed, link.viewers.endpoint, self._clock, link.journal)
+        self._register(engine, link, housekeeping, stalled)
         with self._lock:
             self._engine = engine
             self._state = "running"
         reporter = self._reporter = Reporter(link, directory.name, self._on_status)
         samplers = [
+            asyncio.run_coroutine_threadsafe(stalled.wait(), loop),
             asyncio.run_coroutine_threadsafe(housekeeping.sample(rig), loop),
             asyncio.run_coroutine_threadsafe(reporter.report(self._describe), loop),
         ]
@@ -223,6 +232,7 @@ class Session:
         finally:
             for sampler in samplers:
                 sampler.cancel()
+            stalled.close()
             safe = self._safe(loop)
             link.journal("safe-state", safe)
         self._state = outcome
@@ -287,10 +297,11 @@ class Session:
 
     # --- what plans may say besides bluesky's own words ----------------------------------------------------------
 
-    def _register(self, engine: RunEngine, link: RunLink, housekeeping: Housekeeping) -> None:
+    def _register(self, engine: RunEngine, link: RunLink, housekeeping: Housekeeping, stalled: StalledViewers) -> None:
         async def announce(message: Msg) -> None:
             self.progress.announce(message.args[0], self._clock.now())
             link.journal("step", {"step": message.args[0]})
+            stalled.hear(message.args[0])
 
         async def transport_point(message: Msg) -> None:
             number = await link.open_point("transport", (), (0, 0), {})

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -32,7 +33,8 @@ _decoder = msgspec.json.Decoder(JournalLine)
 class Journal:
     """Appends to a journal; one writer at a time."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, wall_time: Callable[[], float] = time.time) -> None:
+        self._wall_time = wall_time
         self._file = path.open("ab", buffering=0)
         self._end = self._file.seek(0, os.SEEK_END)
         self._torn = self._end > 0 and _last_byte(path) != b"\n"
@@ -54,7 +56,7 @@ class Journal:
             If it cannot be written whole; what was written of it is taken back or left as a torn line, which readers
             skip.
         """
-        line = _encoder.encode(JournalLine(time.time(), source, kind, rig_time, data)) + b"\n"
+        line = _encoder.encode(JournalLine(self._wall_time(), source, kind, rig_time, data)) + b"\n"
         if self._torn:
             # a writer that died left half a line: end it, so that ours is whole
             line = b"\n" + line

@@ -22,11 +22,14 @@ import subprocess
 import sys
 import time
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from nvscope.errors import NvscopeError
 from nvscope.store.disk import DiskThread
+from nvscope.store.disturbance import Disturbance
 from nvscope.store.layout import RECORDER_LOG
 from nvscope.store.recording import Recording
 from nvscope.store.writer import RunWriter
@@ -64,7 +67,13 @@ class Patience:
 
 
 def run_recorder(
-    run_dir: str, data: str, reports: str, patience: Patience | None = None, frame_bytes: int = 1 << 20
+    run_dir: str,
+    data: str,
+    reports: str,
+    patience: Patience | None = None,
+    frame_bytes: int = 1 << 20,
+    faults: Sequence[dict[str, Any]] = (),
+    seed: int = 0,
 ) -> int:
     """Record one run; returns when it is over.
 
@@ -78,6 +87,8 @@ def run_recorder(
         How long to wait for what.
     frame_bytes
         Size of a frame, for the bounds of the queues.
+    faults, seed
+        Trouble on purpose with disk and clock, see `Disturbance`.
 
     Returns
     -------
@@ -90,12 +101,13 @@ def run_recorder(
         # maps come some twenty at a time, as floats
         Receiver.bind("the fitter", frame_bytes=40 * frame_bytes) as maps,
     ):
+        disturbance = Disturbance(faults, seed)
         try:
-            writer = RunWriter(Path(run_dir))
+            writer = RunWriter(Path(run_dir), disturbance.wall_time)
         except (NvscopeError, OSError) as error:
             sink.send(Fault(NAME, str(error)))
             return 1
-        process = _Process(writer, source, maps, sink, patience or Patience())
+        process = _Process(writer, source, maps, sink, patience or Patience(), disturbance)
         with contextlib.suppress(ValueError):  # in the main thread only, which a process's entry is
             signal.signal(signal.SIGTERM, lambda *_: process.end("the recorder was told to end"))
         return process.run()
@@ -104,14 +116,22 @@ def run_recorder(
 class _Process:
     """The loop of the recorder process."""
 
-    def __init__(self, writer: RunWriter, source: Receiver, maps: Receiver, sink: Sender, patience: Patience) -> None:
+    def __init__(
+        self,
+        writer: RunWriter,
+        source: Receiver,
+        maps: Receiver,
+        sink: Sender,
+        patience: Patience,
+        disturbance: Disturbance,
+    ) -> None:
         self._writer = writer
         self._source = source
         self._maps = maps
         self._sink = sink
         self._patience = patience
         self._disk = DiskThread(NAME)
-        self._recording = Recording(writer, self._disk)
+        self._recording = Recording(writer, self._disk, disturbance)
         self._unsent: deque[Message] = deque([Ready(NAME, maps.endpoint)], maxlen=_MOST_UNSENT)
         self._beat = -float("inf")
         self._finish: Finish | None = None

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from nvscope.errors import DataError
 from nvscope.store.disk import DiskThread, explain
+from nvscope.store.disturbance import Disturbance
 from nvscope.store.sums import BlockSums, Sums
 from nvscope.store.writer import RunWriter
 from nvscope.stream.messages import (
@@ -42,8 +43,9 @@ class Recording:
         How many frames and blocks were received, committed, rejected.
     """
 
-    def __init__(self, writer: RunWriter, disk: DiskThread) -> None:
+    def __init__(self, writer: RunWriter, disk: DiskThread, disturbance: Disturbance) -> None:
         self._writer = writer
+        self._disturbance = disturbance
         self._disk = disk
         self._order = FrameOrder()
         self._opened: PointOpened | None = None
@@ -57,6 +59,8 @@ class Recording:
     def handle(self, received: Received) -> None:
         """Deal with one message; kinds that are not for a recorder are ignored."""
         message, arrays = received.message, received.arrays
+        for struck in self._disturbance.hear(message):
+            self.note("fault-injected", struck)
         if isinstance(message, Frame):
             self._frame(message, arrays[0])
         elif isinstance(message, BlockClosed):
@@ -135,6 +139,7 @@ class Recording:
 
     def _commit(self, closed: BlockClosed, sums: Sums) -> Iterable[Message]:
         try:
+            self._disturbance.press()
             self._writer.commit(closed, sums)
         except DataError as error:
             yield from self._reject(closed, str(error))
@@ -185,6 +190,7 @@ class Recording:
         """Queue a call of the writer that has nothing to tell the run."""
 
         def task() -> Iterable[Message]:
+            self._disturbance.press()
             write(*arguments)
             return ()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -48,6 +48,8 @@ class RunWriter:
     ----------
     run_dir
         As `nvscope.store.layout.reserve_run` made it.
+    wall_time
+        This computer's clock (s since the epoch), for stamps; order and intervals are rig time's business.
 
     Raises
     ------
@@ -55,13 +57,14 @@ class RunWriter:
         If another process is writing it, or it holds data already: a run is written once.
     """
 
-    def __init__(self, run_dir: Path) -> None:
+    def __init__(self, run_dir: Path, wall_time: Callable[[], float] = time.time) -> None:
+        self._wall_time = wall_time
         self._lock = WriteLock(run_dir)
         try:
             if (run_dir / DATA).exists():
                 raise DataError(f"{run_dir} holds data already; every run gets a directory of its own")
             self._zarr = ZarrWriter(run_dir / DATA)
-            self._journal = Journal(run_dir / JOURNAL)
+            self._journal = Journal(run_dir / JOURNAL, wall_time)
             self._history = HistoryTable(run_dir / HISTORY)
         except BaseException:
             self._lock.release()
@@ -192,7 +195,7 @@ class RunWriter:
 
     def history(self, row: HistoryRow) -> None:
         """Add a row to the sample's biography."""
-        self._history.append(row.rig_time, time.time(), row.values)
+        self._history.append(row.rig_time, self._wall_time(), row.values)
 
     def finish(self, finish: Finish) -> None:
         """Journal how the run ended; the last line of a run that ended in order."""

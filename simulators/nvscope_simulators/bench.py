@@ -65,6 +65,11 @@ class BenchWorld:
         """Return a small camera's shape."""
         return 8, 8
 
+    @property
+    def saturation(self) -> int:
+        """Return what 16 bits hold."""
+        return 65535
+
     def expose(self, exposure: float, out: NDArray[np.uint16]) -> None:
         """Fill `out` with a constant."""
         out[:] = 1000

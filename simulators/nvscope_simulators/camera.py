@@ -53,7 +53,6 @@ class CameraSettings(Frozen):
     exposure_min: Seconds = Field(default=1e-5, gt=0, description="shortest exposure")
     exposure_max: Seconds = Field(default=10.0, gt=0, description="longest exposure")
     readout: Seconds = Field(default=0.0005, ge=0, description="time after an exposure before the next can begin")
-    saturation: int = Field(default=65535, ge=1, le=65535, description="digital value of a saturated pixel")
     buffer_bytes: int = Field(default=1 << 23, ge=1 << 16, le=1 << 30, description="memory for frames not yet taken")
     patience: float = Field(
         default=10.0, gt=0, description="wall seconds that driven time waits for frames to be taken"
@@ -209,7 +208,7 @@ class CameraLink:
             settings.model,
             settings.serial,
             self._world.image_shape,
-            settings.saturation,
+            self._world.saturation,
             settings.exposure_min,
             settings.exposure_max,
             settings.readout,
@@ -326,6 +325,12 @@ class CameraLink:
     def lose_frames(self, count: int) -> None:
         """Lose the next `count` frames between camera and computer; their numbers are missing afterwards."""
         self._losing = count
+
+    def overflow(self) -> None:
+        """Let the camera's memory overflow: no more frames of this sequence arrive, and driven time does not wait."""
+        if self._sequence is not None:
+            self._sequence.window = 0
+            self._sequence.abandoned = True
 
     def set_exposure_ignored(self, on: bool) -> None:
         """Keep the exposure of the last sequence, whatever is asked for; the camera reports what it did."""

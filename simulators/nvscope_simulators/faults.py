@@ -1,25 +1,23 @@
-"""Faults on purpose: what may go wrong in a simulated lab, when, and how often; reproducible from a seed.
+"""Faults on purpose: what goes wrong in a simulated lab; reproducible from a seed.
 
 A rig file lists them as ``[[faults]]``, the command line as ``--fault "instrument=laser, kind=interlock, at=60 s"``:
-see `FaultSpec`. Wire faults disturb one instrument's connection, trigger faults its trigger input, and the others
-happen inside the instrument (`nvscope_simulators.instruments.troubles`).
+see `nvscope.config.faults`; those of disk, computer and viewer are the run's own business. Wire faults disturb one
+instrument's connection, trigger faults its trigger input, and the others happen inside the instrument
+(`nvscope_simulators.instruments.troubles`).
 """
 
 from __future__ import annotations
 
-import random
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from pydantic import Field, field_validator, model_validator
-
-from nvscope.config import Frozen, validate
+from nvscope.config.faults import HOST_KINDS, FaultSpec, Occasion, fault_specs
 from nvscope.errors import ConfigError
-from nvscope.units import Seconds
 from nvscope_simulators.instruments.base import SimulatedInstrument
 from nvscope_simulators.instruments.troubles import TROUBLES
+from nvscope_simulators.nidaqmx_server import NIDAQmxServer
 from nvscope_simulators.ports import TriggerBus
 from nvscope_simulators.tcp import Delivery, Faults, TcpServer
 from nvscope_simulators.timeline import Timeline
@@ -42,88 +40,6 @@ TRIGGER_KINDS: Mapping[str, str] = {
 """For instruments with a trigger input."""
 _LINE = re.compile(rb"[^\r\n]*[\r\n]+|[^\r\n]+")
 _DEFAULT_DURATION = {"delay": 3.0, "hang": 3600.0, "refuse": 5.0}
-
-
-class FaultSpec(Frozen):
-    """One entry of ``[[faults]]``.
-
-    When it strikes is said by any of `at`, `probability` and `command`; those given must all hold.
-    """
-
-    instrument: str = Field(description="name of the instrument in this rig")
-    kind: str = Field(description="what goes wrong")
-    at: Seconds | None = Field(default=None, ge=0, description="not before this rig time")
-    probability: float | None = Field(default=None, gt=0, le=1, description="chance per message (or trigger)")
-    command: str | None = Field(default=None, description="regular expression found in the message")
-    skip: int = Field(default=0, ge=0, description="let this many occasions pass first")
-    count: int = Field(default=1, ge=0, description="how many times; 0 is for ever")
-    duration: Seconds | None = Field(
-        default=None, ge=0, description="how long: wall time on a wire, rig time in an instrument; default: for good"
-    )
-    detail: str = Field(default="", description="which sensor, output or fault; the text of a command")
-
-    @field_validator("command")
-    @classmethod
-    def _compiles(cls, value: str | None) -> str | None:
-        try:
-            re.compile(value or "")
-        except re.error as error:
-            raise ValueError(f"not a regular expression: {error}") from None
-        return value
-
-    @model_validator(mode="after")
-    def _has_an_occasion(self) -> FaultSpec:
-        if self.at is None and self.probability is None and self.command is None:
-            raise ValueError("say when: at, probability or command")
-        if self.kind == "command" and not self.detail:
-            raise ValueError('a fault of kind "command" needs its text as detail')
-        return self
-
-    @property
-    def timed(self) -> bool:
-        """Whether it strikes at a moment, not on a message."""
-        return self.probability is None and self.command is None
-
-
-class Occasion:
-    """Decides when one fault strikes."""
-
-    def __init__(self, spec: FaultSpec, timeline: Timeline, seed: str) -> None:
-        self.spec = spec
-        self._timeline = timeline
-        self._rng = random.Random(seed)
-        self._pattern = re.compile(spec.command or "")
-        self._skipped = 0
-        self._struck = 0
-
-    @property
-    def spent(self) -> bool:
-        """Whether it will not strike again."""
-        return bool(self.spec.count) and self._struck >= self.spec.count
-
-    def strikes(self, message: str = "") -> bool:
-        """Whether it strikes on this message (or trigger)."""
-        spec = self.spec
-        if self.spent or (spec.at is not None and self._timeline.now < spec.at):
-            return False
-        if spec.command is not None and not self._pattern.search(message):
-            return False
-        if spec.probability is not None and self._rng.random() >= spec.probability:
-            return False
-        if self._skipped < spec.skip:
-            self._skipped += 1
-            return False
-        self._struck += 1
-        return True
-
-    def garbled(self, data: bytes) -> bytes:
-        """Return `data` with some of its bytes replaced, its terminator kept."""
-        body = data.rstrip(b"\r\n")
-        wrong = bytearray(body)
-        for _ in range(max(1, len(body) // 8)):
-            if wrong:
-                wrong[self._rng.randrange(len(wrong))] = self._rng.choice(b"#@~\x7f\xff?")
-        return bytes(wrong) + data[len(body) :]
 
 
 class WireFaults(Faults):
@@ -209,8 +125,10 @@ class FaultPlan:
     def __init__(
         self, faults: Sequence[Mapping[str, Any]], source: str, timeline: Timeline, triggers: TriggerBus, seed: int
     ) -> None:
-        specs = [validate(FaultSpec, fault, source, prefix=f"faults[{place}]") for place, fault in enumerate(faults)]
-        self._occasions = [Occasion(spec, timeline, f"{seed}:{place}") for place, spec in enumerate(specs)]
+        self._occasions = [
+            Occasion(spec, lambda: timeline.now, f"{seed}:{place}")
+            for place, spec in enumerate(fault_specs(faults, source))
+        ]
         self._source = source
         self._timeline = timeline
         self._triggers = triggers
@@ -245,14 +163,16 @@ class FaultPlan:
                         raise ConfigError(f"{self._source}: faults[{place}]: {name!r} has no trigger input")
                 elif occasion.spec.timed:
                     self._schedule(occasion, occasion.spec.at or 0.0)
+                elif server is None:
+                    self._watch(place, occasion, instrument)
 
     def check_names(self, known: Sequence[str]) -> None:
         """Raise `ConfigError` if a fault names an instrument that is not there."""
         for place, occasion in enumerate(self._occasions):
-            if occasion.spec.instrument not in known:
+            if occasion.spec.instrument not in (*known, *HOST_KINDS):
                 raise ConfigError(
                     f"{self._source}: faults[{place}].instrument: no instrument called "
-                    f"{occasion.spec.instrument!r}; there are {', '.join(known)}"
+                    f"{occasion.spec.instrument!r}; there are {', '.join((*known, *HOST_KINDS))}"
                 )
 
     def _check(self, place: int, spec: FaultSpec, instrument: Any, *, served: bool) -> None:
@@ -275,6 +195,27 @@ class FaultPlan:
                 self._strike(occasion)
 
         self._timeline.at(when, strike)
+
+    def _watch(self, place: int, occasion: Occasion, instrument: Any) -> None:
+        """Have a fault of an instrument without a TCP port strike on its calls (the card) or triggers (the camera)."""
+
+        def strike(message: str) -> None:
+            if occasion.strikes(message):
+                self._strike(occasion)
+
+        if isinstance(instrument, NIDAQmxServer):
+            instrument.listen(strike)
+            return
+
+        def disturb(listener: Callable[[], None]) -> Callable[[], None]:
+            def hear() -> None:
+                strike("trigger")
+                listener()
+
+            return hear
+
+        if not self._triggers.wrap(instrument, disturb):
+            raise ConfigError(f"{self._source}: faults[{place}]: {occasion.spec.instrument!r} has no trigger input")
 
     def _disturb_trigger(self, occasion: Occasion) -> Callable[[Callable[[], None]], Callable[[], None]]:
         def disturb(listener: Callable[[], None]) -> Callable[[], None]:

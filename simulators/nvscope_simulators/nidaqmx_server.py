@@ -53,6 +53,7 @@ class NIDAQmxServer:
         self.crashes = 0
         self._answering = asyncio.Event()
         self._answering.set()
+        self._listeners: list[Callable[[str], None]] = []
         self._server: grpc.aio.Server | None = None
         self._handlers: dict[str, Handler] = {
             **rpc_attributes.handlers(),
@@ -91,6 +92,10 @@ class NIDAQmxServer:
         else:
             self._answering.set()
 
+    def listen(self, listener: Callable[[str], None]) -> None:
+        """Have `listener` told the name of every call before it is answered."""
+        self._listeners.append(listener)
+
     def lose_pulses(self, count: int) -> None:
         """Let the next `count` pulses vanish in the cables."""
         self.card.spoil_pulses(count, 0)
@@ -119,6 +124,8 @@ class NIDAQmxServer:
         handler = self._handlers.get(name, _not_modelled(name))
 
         async def call(data: bytes, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
+            for listener in self._listeners:
+                listener(name)
             await self._answering.wait()
             request = await _parse(name, request_type, data, context)
             try:
@@ -135,6 +142,8 @@ class NIDAQmxServer:
         register = events.STREAMS[name]
 
         async def call(data: bytes, context: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterator[Any]:
+            for listener in self._listeners:
+                listener(name)
             await self._answering.wait()
             request = await _parse(name, request_type, data, context)
             try:

@@ -391,6 +391,10 @@ class SimulatedLakeShore336:
 
     # -- faults
 
+    def set_coolant_low(self, *, low: bool) -> None:
+        """Let the cryostat that this controller regulates run out of helium: nothing is cooled; or refill it."""
+        self._world.ports.cooler.running = not low
+
     def set_heater_fault(self, number: int, fault: str) -> None:
         """Break heater `number`: ``"open"``, ``"short"``, ``"runaway"`` (full power while on) or ``"none"``."""
         output = self._outputs[number]

@@ -39,6 +39,7 @@ TROUBLES: Mapping[str, Mapping[str, Trouble]] = {
     "SG384": _SOURCE,
     "SMB100A": _SOURCE,
     "MODEL336": {
+        "helium-low": lambda ls, on, _: ls.set_coolant_low(low=on),
         **{f"sensor-{kind}": _sensor(kind) for kind in ("open", "short", "over", "under")},
         "reading-bogus": lambda ls, on, detail: ls.sensors[(detail or "A").upper()].set_trouble(
             "bogus" if on else "none"
@@ -69,6 +70,7 @@ TROUBLES: Mapping[str, Mapping[str, Trouble]] = {
     "Micro-Manager": {
         "hang": lambda camera, on, _: camera.set_hung(on),
         "frames-lost": lambda camera, on, detail: camera.lose_frames(int(detail or 1) if on else 0),
+        "buffer-overflow": _at_start(lambda camera: camera.overflow()),
         "exposure-ignored": lambda camera, on, _: camera.set_exposure_ignored(on),
     },
     "2400": {

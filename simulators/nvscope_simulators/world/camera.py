@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
@@ -99,6 +101,12 @@ class Camera:
         sensitivity, dark = fixed_pattern(settings)
         self._electrons = (photons.electrons * sensitivity * beam_profile(optics, grid)).astype(np.float32).ravel()
         self._dark = dark.astype(np.float32).ravel()
+
+    @property
+    def saturation(self) -> int:
+        """Digital value of a full well, or the largest of 16 bits if that comes first."""
+        s = self._settings
+        return min(65535, math.floor(s.full_well / s.gain + s.offset + 0.5))
 
     def brightness(self, exposure: float, laser_power: float) -> float:
         """Return the exposure relative to the photon budget's for `exposure` (s) and `laser_power` (W).

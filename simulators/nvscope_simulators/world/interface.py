@@ -48,6 +48,11 @@ class World(Protocol):
         """Camera image shape (y, x)."""
         ...
 
+    @property
+    def saturation(self) -> int:
+        """Digital value of a saturated pixel."""
+        ...
+
     def expose(self, exposure: float, out: NDArray[np.uint16]) -> None:
         """Fill `out` (y, x) with one exposure of `exposure` seconds ending now."""
         ...

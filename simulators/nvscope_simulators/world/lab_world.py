@@ -187,6 +187,11 @@ class LabWorld:
         """Camera image shape (y, x)."""
         return self._grid.camera
 
+    @property
+    def saturation(self) -> int:
+        """Digital value of a saturated pixel."""
+        return self._microscope.camera.saturation
+
     def expose(self, exposure: float, out: NDArray[np.uint16]) -> None:
         """Fill `out` (y, x, C order) with one exposure of `exposure` seconds ending now."""
         self._microscope.camera.digitise(self._relative(), exposure, self._light(), out)

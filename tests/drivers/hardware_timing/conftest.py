@@ -28,6 +28,7 @@ class SmallWorld:
         self.ports = Ports()
         self.rng = np.random.default_rng(7)
         self.image_shape = shape
+        self.saturation = 65535
         self.exposures: list[tuple[float, float]] = []
 
     def expose(self, exposure: float, out: NDArray[np.uint16]) -> None:

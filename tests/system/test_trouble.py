@@ -1,0 +1,79 @@
+"""Trouble around the lab: disk, clock and viewers of the computer that runs the experiment."""
+
+from itertools import pairwise
+
+import xarray as xr
+
+COMMON = ("--pixels", "32x32", "--set", "frequencies=21", "--set", "frames=2")
+
+
+def faults(*texts):
+    return [part for text in texts for part in ("--fault", text)]
+
+
+def test_a_slow_disk_a_stalled_viewer_and_a_clock_step_cost_nothing_measured(nvscope, tmp_path):
+    done = nvscope(
+        "run",
+        "reference",
+        *COMMON,
+        *faults(
+            "instrument=disk, kind=slow, command=., detail=0.05",
+            "instrument=viewer, kind=stops-reading, command=find",
+            "instrument=viewer, kind=stops-reading, at=10 s",
+            "instrument=computer, kind=clock-step, command=map, detail=-7200",
+        ),
+        runs=tmp_path,
+    )
+    assert done.code == 0, done.output
+    injected = [entry["data"]["instrument"] for entry in done.journal("fault-injected")]
+    assert sorted(injected) == ["computer", "disk", "viewer", "viewer"]
+    lines = done.journal()
+    stamps = [entry["time"] for entry in lines]
+    assert min(later - earlier for earlier, later in pairwise(stamps)) < -7000  # the computer's clock did jump
+    steps = [entry["rig_time"] for entry in lines if entry["kind"] == "step"]
+    assert steps == sorted(steps)
+    assert not done.journal("block-discarded")
+    points = sorted((done.directory / "data.zarr" / "points").glob("[0-9]*"))
+    last = xr.open_zarr(done.directory / "data.zarr", group=f"points/{points[-1].name}", consolidated=False)
+    assert int(last["signal_frames"].sum()) == last.sizes["frequency"] * 2
+
+
+def test_a_full_disk_ends_the_run_and_keeps_what_was_measured(nvscope, tmp_path):
+    done = nvscope("run", "reference", *COMMON, *faults("instrument=disk, kind=full, command=map"), runs=tmp_path)
+    assert done.code == 1, done.output
+    assert "No space left" in done.output
+    # the coarse sweep came before and is whole; the journal is readable to the line that says what happened
+    point = xr.open_zarr(done.directory / "data.zarr", group="points/0000", consolidated=False)
+    assert int(point["signal_frames"].sum()) == point.sizes["frequency"] * 2
+    steps = [entry["data"]["step"] for entry in done.journal("step")]
+    assert any("find the lines" in step for step in steps)
+    assert not any("map" in step for step in steps)
+
+
+def test_a_fault_that_a_disk_cannot_have_is_refused_before_anything_moves(nvscope, tmp_path):
+    done = nvscope("run", "odmr", "--fault", "instrument=disk, kind=hang, at=1 s", runs=tmp_path)
+    assert done.code == 2, done.output
+    assert "faults[0].kind" in done.output
+    assert "full, slow" in done.output
+    assert not list(tmp_path.glob("*/*"))
+
+
+def test_lost_frames_lost_pulses_and_an_overflow_are_noticed_and_repeated(nvscope, tmp_path):
+    done = nvscope(
+        "run",
+        "reference",
+        *COMMON,
+        *faults(
+            "instrument=camera, kind=frames-lost, probability=0.01",
+            "instrument=camera, kind=buffer-overflow, command=trigger, skip=480",
+            "instrument=timing, kind=pulses-lost, command=StartTask, at=1200 s",
+        ),
+        runs=tmp_path,
+    )
+    assert done.code == 0, done.output
+    discarded = done.journal("block-discarded")
+    assert len(discarded) >= 3
+    for path in (done.directory / "data.zarr" / "points").glob("[0-9]*"):
+        point = xr.open_zarr(done.directory / "data.zarr", group=f"points/{path.name}", consolidated=False)
+        if point.attrs["kind"] == "odmr":
+            assert int(point["signal_frames"].sum()) == point.sizes["frequency"] * 2
