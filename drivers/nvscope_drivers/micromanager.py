@@ -166,6 +166,27 @@ class MicroManagerCamera:
         with self._speaking("ask for the image size"):
             return int(self._core.getImageHeight()), int(self._core.getImageWidth())
 
+    def set_region(self, region: tuple[int, int, int, int] | None) -> None:
+        """Read out only x, y, width, height, counted from the corner of the rig's own region; None for all of it."""
+        base = self._settings.roi
+        core = self._core
+        if region is None and base is None:
+            with self._speaking("read out the whole sensor"):
+                core.clearROI()
+            return
+        x, y, width, height = region if region is not None else (0, 0, *(base or (0, 0, 0, 0))[2:])
+        left, top = (base[0], base[1]) if base is not None else (0, 0)
+        if base is not None and (x + width > base[2] or y + height > base[3]):
+            raise LimitError(f"{self._name}: region {region} leaves the rig's own of {base[2]} x {base[3]} pixels")
+        wanted = (left + x, top + y, width, height)
+        with self._speaking(f"read out the region {wanted}"):
+            core.setROI(self.LABEL, *wanted)
+            got = tuple(int(value) for value in core.getROI(self.LABEL))
+        if got != wanted:
+            raise InstrumentError(
+                f"{self._name}: asked for the region {wanted}, the camera made it {got}; choose one on its grid"
+            )
+
     @property
     def saturation(self) -> int:
         """Digital value of a saturated pixel."""

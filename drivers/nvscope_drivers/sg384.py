@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -23,6 +24,9 @@ LIST_CAPACITY = 2000
 _ERROR_BUFFER = 20
 _BLOCK = 100  # list entries sent or read back in one message
 _KEEP = ",N" * 14  # a list entry sets the frequency and keeps the other 14 settings
+_OFF = "N,N,N,N,N,N,{enables},N,N,N,N,N,N,N,N"  # a list entry that keeps everything but what is enabled
+_ON = "{frequency:.6f},N,N,N,N,N,{enables},N,N,N,N,N,N,N,N"
+_RF_BIT = 1 << 2  # of the enables of a list entry: modulation, LF, RF, clock, HF
 _RESOLUTION = 1e-6  # Hz
 
 ERRORS: Mapping[int, str] = {
@@ -137,9 +141,25 @@ class SG384(CheckedInstrument):
         if self.values(f"LSTC? {size}", cast=int) != [1]:
             raise InstrumentError(f"{self.name} refused to create a list of {size} entries")
 
+    def enables(self) -> int:
+        """Get what is enabled now as a list entry codes it: modulation, LF, RF, clock, HF from bit 0 (int)."""
+        switches = ("MODL?", "ENBL?", "ENBR?", "ENBC?", "ENBH?")
+        return sum(int(self.values(query, cast=int)[0]) << bit for bit, query in enumerate(switches))
+
     def write_list(self, frequencies: Sequence[float]) -> None:
-        """Fill the list with frequencies (Hz), many entries a message; all other settings are kept."""
-        entries = [f"LSTP {index},{frequency:.6f}{_KEEP}" for index, frequency in enumerate(frequencies)]
+        """Fill the list with frequencies (Hz), many entries a message; all other settings are kept.
+
+        Where a frequency is not a number the type N output goes off, and on again with the next number.
+        """
+        if any(math.isnan(frequency) for frequency in frequencies):
+            others = self.enables() & ~_RF_BIT
+            texts = [
+                _OFF.format(enables=others) if math.isnan(f) else _ON.format(frequency=f, enables=others | _RF_BIT)
+                for f in frequencies
+            ]
+        else:
+            texts = [f"{frequency:.6f}{_KEEP}" for frequency in frequencies]
+        entries = [f"LSTP {index},{text}" for index, text in enumerate(texts)]
         for start in range(0, len(entries), _BLOCK):
             self.write("\n".join(entries[start : start + _BLOCK]))
 
@@ -242,11 +262,12 @@ class SG384Source:
             raise InstrumentError(f"{self.instrument.name}: the output did not go {'on' if on else 'off'}")
 
     def load_list(self, frequencies: Sequence[float]) -> None:
-        """Load a list (Hz), read all of it back, and arm it: the first trigger selects entry 0."""
+        """Load a list (Hz; NaN: off), read all of it back, and arm it: the first trigger selects entry 0."""
         if not 1 <= len(frequencies) <= LIST_CAPACITY:
             raise LimitError(f"a list has 1 to {LIST_CAPACITY} entries, not {len(frequencies)}")
         for frequency in frequencies:
-            _check("frequency", frequency, FREQUENCY_RANGE, "Hz")
+            if not math.isnan(frequency):
+                _check("frequency", frequency, FREQUENCY_RANGE, "Hz")
         sg = self.instrument
         if not sg.list_enabled:
             self._fixed = number(sg.frequency, "FREQ?")
@@ -254,7 +275,7 @@ class SG384Source:
         sg.write_list(frequencies)
         stored = sg.read_list(len(frequencies))
         for index, (got, wanted) in enumerate(zip(stored, frequencies, strict=True)):
-            if not abs(got - wanted) <= _RESOLUTION:
+            if not (abs(got - wanted) <= _RESOLUTION or (math.isnan(got) and math.isnan(wanted))):
                 sg.check_errors()
                 raise InstrumentError(f"{sg.name}: list entry {index} holds {got!r} Hz instead of {wanted!r} Hz")
         sg.list_index = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -169,18 +170,27 @@ class SMB100ASource:
             raise InstrumentError(f"{self.instrument.name}: the output did not go {'on' if on else 'off'}")
 
     def load_list(self, frequencies: Sequence[float]) -> None:
-        """Load a list (Hz) at the present power, read it back, and arm it: the first trigger selects entry 0."""
+        """Load a list (Hz) at the present power, read it back, and arm it: the first trigger selects entry 0.
+
+        An entry that is not a number keeps the frequency before it, at the lowest power there is.
+        """
         if not 1 <= len(frequencies) <= LIST_CAPACITY:
             raise LimitError(f"a list has 1 to {LIST_CAPACITY} entries, not {len(frequencies)}")
         for frequency in frequencies:
-            self._check("frequency", frequency, self.frequency_range, "Hz")
+            if not math.isnan(frequency):
+                self._check("frequency", frequency, self.frequency_range, "Hz")
         smb, shift = self.instrument, self._settings.first_trigger
         # where the first trigger selects entry 1, the last one comes first: it is the one selected before any trigger
-        entries = [*frequencies[-shift:], *frequencies[:-shift]] if shift else list(frequencies)
+        selected = [*frequencies[-shift:], *frequencies[:-shift]] if shift else list(frequencies)
+        entries = _without_gaps(selected, number(smb.frequency, "FREQ?"))
         power = number(smb.power, "POW?")
+        lowest = self.power_range_dbm[0]
+        gated = any(math.isnan(value) for value in selected)
+        powers = [lowest if math.isnan(value) else power for value in selected] if gated else [power]
         smb.frequency_mode = "CW"
         smb.command(f'LIST:SEL "{_LIST}"', "LIST:FREQ " + ",".join(f"{value:.3f}" for value in entries))
-        smb.command(f"LIST:POW {power:.2f}", "LIST:MODE STEP", "LIST:TRIG:SOUR EXT", "LIST:LEAR")
+        said = ",".join(f"{value:.2f}" for value in powers)
+        smb.command(f"LIST:POW {said}", "LIST:MODE STEP", "LIST:TRIG:SOUR EXT", "LIST:LEAR")
         stored = smb.read_list()
         if len(stored) != len(entries):
             raise InstrumentError(f"{smb.name}: the list holds {len(stored)} entries instead of {len(entries)}")
@@ -209,3 +219,12 @@ class SMB100ASource:
     def _confirm(self, what: str, got: Any, wanted: float, tolerance: float, unit: str) -> None:
         if not abs(number(got, what) - wanted) <= tolerance:
             raise InstrumentError(f"{self.instrument.name}: {what} is {got!r} {unit} after setting {wanted!r} {unit}")
+
+
+def _without_gaps(frequencies: Sequence[float], before: float) -> list[float]:
+    """Put the number before in place of what is not one: a synthesiser need not jump while it is off."""
+    last, filled = before, []
+    for value in frequencies:
+        last = last if math.isnan(value) else value
+        filled.append(last)
+    return filled

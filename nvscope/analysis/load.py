@@ -15,6 +15,7 @@ from nvscope.config import Loading
 from nvscope.config.stored import from_stored
 from nvscope.errors import DataError
 from nvscope.store.reader import PointReader, RunReader
+from nvscope.stream.light import divide_light
 
 _WARNING_KINDS = ("warning", "abort", "block-rejected", "fault", "alarm")
 
@@ -140,9 +141,10 @@ def read_spectra(point: PointReader, rows: NDArray[np.intp], columns: NDArray[np
     mean = point.mean()
     signal = mean.values[:, rows, columns]
     frames = np.asarray(mean.coords["frames"].values, dtype=np.float64)
-    if point.frame_counts("reference").any():
-        off = point.mean("reference").values[:, rows, columns]
-        signal = signal / off * np.nanmean(off, axis=0)
+    light = point.relative_light()
+    if light is not None:
+        steady = divide_light(mean.values, light, float(point.attrs.get("camera_offset", 0.0)))
+        signal = steady[:, rows, columns].astype(np.float64)
     good = np.isfinite(signal).all(axis=1) & (frames > 0)
     noise = np.sqrt(np.maximum(signal, 1.0) / np.maximum(frames, 1.0)[:, None])
     return Spectra(point.frequencies[good], signal[good], noise[good])

@@ -17,6 +17,7 @@ from nvscope.odmr.known_field import SEPARATE, find_pairs
 from nvscope.odmr.noise import PoissonNoise
 from nvscope.store.reader import PointReader, RunReader
 from nvscope.store.refits import write_refit
+from nvscope.stream.light import divide_light, worth
 
 CHUNK_BYTES = 64 * 1024 * 1024
 """Spectra in memory at once, as float64."""
@@ -81,8 +82,9 @@ def _refit(point: PointReader, model: str, baseline: str) -> dict[str, NDArray[n
     """Fit one point, a stripe of rows at a time, on local threads; the fit itself uses all cores."""
     height, width = point.shape
     rows = max(1, CHUNK_BYTES // (8 * max(1, width) * max(1, len(point.frequencies))))
+    light = point.relative_light()
     stripes = [
-        dask.delayed(_stripe)(point, slice(first, min(first + rows, height)), model, baseline)
+        dask.delayed(_stripe)(point, slice(first, min(first + rows, height)), model, baseline, light)
         for first in range(0, height, rows)
     ]
     # one stripe after the other: memory stays bounded, and the kernels are parallel already
@@ -90,7 +92,9 @@ def _refit(point: PointReader, model: str, baseline: str) -> dict[str, NDArray[n
     return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
 
 
-def _stripe(point: PointReader, rows: slice, model: str, baseline: str) -> dict[str, NDArray[np.float32]]:
+def _stripe(
+    point: PointReader, rows: slice, model: str, baseline: str, light: NDArray[np.float64] | None
+) -> dict[str, NDArray[np.float32]]:
     stored = point.dataset()["signal"].isel(y=rows)
     counts = point.frame_counts()
     total = np.zeros(stored.shape[1:], np.float64)
@@ -100,6 +104,9 @@ def _stripe(point: PointReader, rows: slice, model: str, baseline: str) -> dict[
     used = frames > 0
     signal = (total[used] / frames[used, None, None]).astype(np.float32)
     axis, attrs = point.frequencies[used], point.attrs
+    if light is not None:
+        signal = divide_light(signal, light[used], float(attrs.get("camera_offset", 0.0)), point.shape, rows)
+        frames = worth(frames, point.frame_counts("reference").sum(axis=0), light, point.shape)
     half = GAMMA * abs(float(attrs.get("field", 0.0)))
     start = find_pairs(axis, signal, half) if half > SEPARATE else None
     result = fit(axis, signal, model=model, baseline=baseline, noise=_noise(attrs, frames[used]), start=start)

@@ -19,11 +19,11 @@ from nvscope.config import Limits
 from nvscope.devices.base import Assumed, Device, Observer
 from nvscope.devices.sink import FrameSink, FrameTag, MapSummary
 from nvscope.devices.status import TaskStatus
+from nvscope.devices.sweep_order import ORDERS, REFERENCES, Order, Reference, frames_per_sweep, sweep_frames
 from nvscope.devices.sweeper import FramesLost, Sweeper
 from nvscope.errors import DataError, LimitError
 
 _ATTEMPTS = 3
-_ORDERS = ("up", "down", "alternate")
 _OVERHEAD = 0.5
 """Rig seconds a sweep costs beyond its exposures; for estimates only."""
 
@@ -41,7 +41,10 @@ class OpenPoint:
     exposure: float
     power_dbm: float
     laser_power: float
-    order: str = "alternate"
+    order: Order = "alternate"
+    seed: int = 0
+    reference: Reference = "none"
+    reference_frames: int = 1
     attrs: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -63,6 +66,19 @@ class ClosePoint:
 Request = OpenPoint | TakeBlock | ClosePoint
 
 
+class _Seen:
+    """What the frames of a block say at a glance: image-mean counts summed per frequency."""
+
+    def __init__(self, steps: int) -> None:
+        self.light = np.zeros(steps)
+        self.frames = np.zeros(steps)
+
+    def add(self, step: int, image: NDArray[np.uint16]) -> None:
+        """Take in one frame."""
+        self.light[step] += float(image.mean())
+        self.frames[step] += 1
+
+
 class _Open:
     """The point being taken."""
 
@@ -73,11 +89,13 @@ class _Open:
         self.sweeps = 0
         self.frames = 0
         self.light = np.zeros(len(request.frequencies))
+        self.lit = np.zeros(len(request.frequencies))
 
     @property
     def spectrum(self) -> NDArray[np.float64]:
-        """Image-mean counts per frequency, so far."""
-        return self.light / max(1, self.sweeps * self.request.frames)
+        """Image-mean counts per frequency, so far; NaN where there is no frame."""
+        with np.errstate(invalid="ignore"):
+            return self.light / self.lit
 
 
 class OdmrDevice(Device[Sweeper]):
@@ -144,8 +162,13 @@ class OdmrDevice(Device[Sweeper]):
             raise LimitError(f"laser power {value.laser_power:g} W is outside the limit of {limits.laser_power:g} W")
         if value.frames < 1 or value.exposure <= 0:
             raise LimitError("an ODMR point needs at least one frame per step and an exposure above zero")
-        if value.order not in _ORDERS:
-            raise LimitError(f"sweep order {value.order!r} is not one of {', '.join(_ORDERS)}")
+        if value.order not in ORDERS:
+            raise LimitError(f"sweep order {value.order!r} is not one of {', '.join(ORDERS)}")
+        if value.reference not in REFERENCES or value.reference_frames < 1:
+            raise LimitError(
+                f"reference {value.reference!r} of {value.reference_frames} frames: choose one of "
+                f"{', '.join(REFERENCES)} and at least one frame"
+            )
 
     def set(self, value: Request) -> TaskStatus:
         """Carry out one request."""
@@ -175,7 +198,13 @@ class OdmrDevice(Device[Sweeper]):
             "frames_per_step": request.frames,
             "microwave_power_dbm": request.power_dbm,
             "laser_power": request.laser_power,
+            "order": request.order,
+            "reference": request.reference,
         }
+        if request.order == "random":
+            attrs["seed"] = request.seed
+        if request.reference != "none":
+            attrs["reference_frames"] = request.reference_frames
         number = await self.sink.open_point("odmr", request.frequencies, self.role.shape, attrs)
         self._open = _Open(request, number)
 
@@ -190,7 +219,7 @@ class OdmrDevice(Device[Sweeper]):
             block = point.blocks
             point.blocks += 1
             try:
-                frames, light = await self._sweeps(point, block, request.sweeps)
+                frames, seen = await self._sweeps(point, block, request.sweeps)
             except FramesLost as error:
                 await self.sink.close_block(point.number, block, error.received, 0, False, str(error))
                 if attempt == _ATTEMPTS:
@@ -205,37 +234,46 @@ class OdmrDevice(Device[Sweeper]):
             await self.sink.close_block(point.number, block, frames, request.sweeps, True)
             point.sweeps += request.sweeps
             point.frames += frames
-            point.light += light
+            point.light += seen.light
+            point.lit += seen.frames
             self._remember(point, self.sink.latest(point.number))
             return
 
-    async def _sweeps(self, point: _Open, block: int, sweeps: int) -> tuple[int | None, NDArray[np.float64]]:
+    async def _sweeps(self, point: _Open, block: int, sweeps: int) -> tuple[int | None, _Seen]:
         request = point.request
-        axis = np.arange(len(request.frequencies))
-        light = np.zeros(axis.size)
         total = 0
+        seen = _Seen(len(request.frequencies))
         for sweep in range(point.sweeps, point.sweeps + sweeps):
-            downward = request.order == "down" or (request.order == "alternate" and sweep % 2 == 1)
-            steps = np.repeat(axis[::-1] if downward else axis, request.frames)
-            frequencies = [request.frequencies[step] for step in steps]
+            steps, off = sweep_frames(
+                [request.frames] * len(request.frequencies),
+                request.order,
+                sweep,
+                seed=request.seed,
+                point=point.number,
+                reference=request.reference,
+                reference_frames=request.reference_frames,
+            )
+            frequencies = np.where(off, np.nan, np.asarray(request.frequencies)[steps]).tolist()
 
             async def deliver(
                 number: int,
                 image: NDArray[np.uint16],
                 rig_time: float,
                 steps: Any = steps,
+                off: Any = off,
                 sweep: int = sweep,
                 before: int = total,
             ) -> None:
-                step = int(steps[number])
-                light[step] += float(image.mean())
-                tag = FrameTag(point.number, block, sweep, step, before + number, False, rig_time)
+                step, dark = int(steps[number]), bool(off[number])
+                if not dark:
+                    seen.add(step, image)
+                tag = FrameTag(point.number, block, sweep, step, before + number, dark, rig_time)
                 await self.sink.frame(tag, image)
 
             if not await self.role.run(frequencies, deliver, self._pause_for):
-                return None, light
+                return None, seen
             total += len(frequencies)
-        return total, light
+        return total, seen
 
     async def _close_point(self, request: ClosePoint) -> None:
         self._current()
@@ -247,7 +285,9 @@ class OdmrDevice(Device[Sweeper]):
         await self.role.rest()
         summary = await self.sink.close_point(point.number, {**request.attrs, "frames": point.frames})
         if request.find_pair is not None and point.sweeps:
-            center, half = self._find_lines(np.asarray(point.request.frequencies), point.spectrum, request.find_pair)
+            used = point.lit > 0
+            axis = np.asarray(point.request.frequencies)[used]
+            center, half = self._find_lines(axis, point.spectrum[used], request.find_pair)
             known = summary or MapSummary(center, half, math.nan, 0.0)
             summary = replace(known, center=center, half_splitting=half)
         self._remember(point, summary)
@@ -281,9 +321,12 @@ class OdmrDevice(Device[Sweeper]):
             self._assumed = value
             return before.after(0.0, points=before.points + 1)
         if isinstance(value, TakeBlock) and self._assumed is not None:
-            frames = len(self._assumed.frequencies) * self._assumed.frames * value.sweeps
-            seconds = frames * (self._assumed.exposure + self._readout) + value.sweeps * _OVERHEAD
-            size = 4 * len(self._assumed.frequencies) * self._shape[0] * self._shape[1]
+            asked = self._assumed
+            steps = len(asked.frequencies)
+            frames = frames_per_sweep(asked.frames, steps, asked.reference, asked.reference_frames) * value.sweeps
+            seconds = frames * (asked.exposure + self._readout) + value.sweeps * _OVERHEAD
+            kinds = 1 if asked.reference == "none" else 2
+            size = 4 * kinds * steps * self._shape[0] * self._shape[1]
             return before.after(seconds, frames=before.frames + frames, bytes=before.bytes + size)
         return before
 

@@ -82,7 +82,10 @@ class MicrowaveSource(Instrument, Protocol):
         ...
 
     def load_list(self, frequencies: Sequence[float]) -> None:
-        """Load a list (Hz) and arm it: each external trigger selects the next entry, the first trigger entry 0."""
+        """Load a list (Hz) and arm it: each external trigger selects the next entry, the first trigger entry 0.
+
+        An entry that is not a number switches the microwaves off until the next that is.
+        """
         ...
 
     def leave_list(self) -> None:
@@ -272,7 +275,11 @@ class Camera(Instrument, Protocol):
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Image shape (y, x)."""
+        """Image shape (y, x), of the region if one is set."""
+        ...
+
+    def set_region(self, region: tuple[int, int, int, int] | None) -> None:
+        """Read out only x, y, width, height (pixels of the image as connected); None for all of it."""
         ...
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
@@ -46,7 +47,7 @@ class Sweeper(Protocol):
         ...
 
     async def run(self, frequencies: Sequence[float], deliver: Deliver, pause: Pause) -> bool:
-        """Take one frame per entry of `frequencies` (Hz); False if told to stop.
+        """Take one frame per entry of `frequencies` (Hz; NaN: microwaves off); False if told to stop.
 
         Raises
         ------
@@ -89,6 +90,7 @@ class HardwareSweeper:
         self._clock = clock
         self._readout = readout
         self._period = 0.0
+        self._gated = False
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -116,6 +118,9 @@ class HardwareSweeper:
 
     async def _train(self, frequencies: Sequence[float], first: int, deliver: Deliver, pause: Pause) -> bool:
         expected = len(frequencies)
+        if self._gated:  # the list before may have ended on an entry with microwaves off
+            await self._microwave_worker.call(self._microwave.set_output, True)
+        self._gated = any(math.isnan(frequency) for frequency in frequencies)
         await self._microwave_worker.call(self._microwave.load_list, frequencies)
         await self._camera_worker.call(self._camera.arm, expected, external=True)
         await self._timing_worker.call(self._timing.prepare_train, expected, 1.0 / self._period)

@@ -18,6 +18,7 @@ from nvscope.gui.model.spectra import SpectrumSums
 from nvscope.gui.model.steps import Step
 from nvscope.store.layout import point_path
 from nvscope.store.reader import RunReader
+from nvscope.stream.light import divide_light
 
 StoredMaps = tuple[dict[str, NDArray[Any]], bool, int]
 
@@ -85,11 +86,9 @@ class Archive:
             return None
         mean = reader.mean()
         signal = mean.values
-        if reader.frame_counts("reference").any():
-            light = reader.mean("reference").values
-            offset = float(reader.attrs.get("camera_offset", 0.0))
-            with np.errstate(invalid="ignore", divide="ignore"):
-                signal = (signal - offset) * (np.nanmean(light - offset, axis=0) / (light - offset)) + offset
+        light = reader.relative_light()
+        if light is not None:
+            signal = divide_light(signal, light, float(reader.attrs.get("camera_offset", 0.0)))
         frames = np.asarray(mean.coords["frames"].values, np.int64)
         return SpectrumSums.stored(point, reader.frequencies, signal, frames, reader.attrs)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from nvscope.stream.light import block_light
 from nvscope.stream.messages import BlockClosed, Frame, PointOpened
 from nvscope.stream.order import FrameOrder
 
@@ -26,8 +27,11 @@ class Spectra:
         Mean counts; NaN where there is no frame yet.
     frames : ndarray, shape (frequency,)
         Frames averaged at each frequency.
-    reference, reference_frames
-        The same for frames with microwaves off; None where there are none.
+    light : ndarray, shape (frequency, tile y, tile x), or None
+        Light behind the signal, in tiles and counts, summed over frames (`nvscope.stream.light`); None where no frames
+        were taken with microwaves off.
+    reference_frames : ndarray, shape (frequency,)
+        Frames taken with microwaves off at each frequency.
     sweeps : int
         Whole sweeps in the blocks kept and those begun in the open one.
     revision : int
@@ -36,7 +40,7 @@ class Spectra:
 
     signal: NDArray[np.float32]
     frames: NDArray[np.int64]
-    reference: NDArray[np.float32] | None
+    light: NDArray[np.float64] | None
     reference_frames: NDArray[np.int64]
     sweeps: int
     revision: int
@@ -94,7 +98,9 @@ class Accumulator:
         steps = len(opened.frequencies)
         self._kept = [_Sums(steps, opened.shape) for _ in range(2)]  # microwaves on, off
         self._open = [_Sums(steps, opened.shape) for _ in range(2)]
-        self._means: list[NDArray[np.float32] | None] = [None, None]
+        self._mean: NDArray[np.float32] | None = None
+        self._light: NDArray[np.float64] | None = None  # of the blocks kept
+        self._lit = np.zeros(steps, np.int64)  # signal frames whose light is known
         self._order = FrameOrder()
         self._fault = ""
         self._sweeps = 0
@@ -134,6 +140,8 @@ class Accumulator:
             if closed.valid and fault:
                 self.lost += max(1, closed.frames - arrived)
             reason = fault if closed.valid else closed.reason or "not valid"
+            if not reason:
+                self._keep_light()
             for kept, fresh in zip(self._kept, self._open, strict=True):
                 if not reason:
                     kept.take(fresh)
@@ -157,19 +165,35 @@ class Accumulator:
             revision = self.revision
             live = live and not self._fault
             sweeps = self._sweeps + (len(self._open_sweeps) if live else 0)
-        signal, frames = self._mean(0, live)
-        reference, reference_frames = self._mean(1, live) if self._has_reference() else (None, np.zeros_like(frames))
-        return Spectra(signal, frames, reference, reference_frames, sweeps, revision)
+            light, off = self._present_light(live)
+        signal, frames = self._signal(live)
+        return Spectra(signal, frames, light, off, sweeps, revision)
 
-    def _has_reference(self) -> bool:
-        return bool(self._kept[1].frames.any() or self._open[1].frames.any())
+    def _keep_light(self) -> None:
+        """Add the light of the open block to that of those kept."""
+        on, off = self._open
+        light = block_light(off.total, off.frames, on.frames) if off.frames.any() else None
+        if light is None:
+            return
+        self._light = light if self._light is None else self._light + light
+        self._lit += on.frames
 
-    def _mean(self, kind: int, live: bool) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        mean = self._means[kind]
+    def _present_light(self, live: bool) -> tuple[NDArray[np.float64] | None, NDArray[np.int64]]:
+        """Return the light behind all frames; those of the open block count as lit like the blocks kept."""
+        off = self._kept[1].frames + (self._open[1].frames if live else 0)
+        if self._light is None:
+            if not (live and self._open[1].frames.any()):
+                return None, off
+            return block_light(self._open[1].total, self._open[1].frames, self._open[0].frames), off
+        frames = self._kept[0].frames + (self._open[0].frames if live else 0)
+        return self._light * (frames / np.maximum(self._lit, 1))[:, None, None], off
+
+    def _signal(self, live: bool) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        mean = self._mean
         if mean is None:
             mean = np.empty((len(self.opened.frequencies), *self.opened.shape), np.float32)
-            self._means[kind] = mean
-        kept, fresh = self._kept[kind], self._open[kind]
+            self._mean = mean
+        kept, fresh = self._kept[0], self._open[0]
         counts = np.zeros(len(self.opened.frequencies), np.int64)
         for step in range(counts.size):
             with self._lock:

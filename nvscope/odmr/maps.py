@@ -16,6 +16,7 @@ from nvscope.odmr.fitting import fit
 from nvscope.odmr.known_field import SEPARATE, find_pairs, tolerance
 from nvscope.odmr.noise import PoissonNoise
 from nvscope.odmr.result import FitStatus, ODMRFit
+from nvscope.stream.light import divide_light, relative_light, worth
 
 __all__ = ["PointMaps", "enough_to_fit", "fit_point"]
 
@@ -58,7 +59,7 @@ def fit_point(
     frequencies : ndarray
         Hz.
     spectra : Spectra
-        Mean counts and frames; where every frequency has frames with microwaves off, they are divided out.
+        Mean counts and frames; where frames were taken with microwaves off, the light they show is divided out.
     attrs : mapping
         What the point was opened with; ``camera_gain`` (electrons per count), ``camera_offset`` (counts) and
         ``read_noise`` (electrons) make errors absolute. Without a gain errors follow from the scatter about the fit.
@@ -129,15 +130,12 @@ def _start(
 
 def _normalised(spectra: Spectra, offset: float) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
     """Return counts with the drift of the light divided out, and frames worth as much as the noise then is."""
-    frames = spectra.frames.astype(np.float64)
-    reference, off = spectra.reference, spectra.reference_frames
-    if reference is None or not np.all(off[spectra.frames > 0] > 0):
-        return spectra.signal, frames
-    light = reference - np.float32(offset)
-    level = np.nanmean(light[spectra.frames > 0], axis=0)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        signal = (spectra.signal - np.float32(offset)) * (level / light) + np.float32(offset)
-    return signal, frames * off / np.maximum(frames + off, 1)
+    if spectra.light is None:
+        return spectra.signal, spectra.frames.astype(np.float64)
+    relative = relative_light(spectra.light, spectra.frames, offset)
+    signal = divide_light(spectra.signal, relative, offset)
+    shape = (int(signal.shape[1]), int(signal.shape[2]))
+    return signal, worth(spectra.frames, spectra.reference_frames, relative, shape)
 
 
 def _noise(attrs: Mapping[str, Any], frames: NDArray[np.float64]) -> PoissonNoise:

@@ -1,7 +1,8 @@
 """The verbs sequences are made of, and how a plan is walked without hardware."""
 
-from nvscope.plans.acquisition import OdmrSettings, Windows, find_lines, odmr_map
+from nvscope.plans.acquisition import find_lines, odmr_map
 from nvscope.plans.dry_run import PlannedStep, PlanSummary, dry_run
+from nvscope.plans.odmr_settings import OdmrSettings, Windows
 from nvscope.plans.residual import cancel_residual
 from nvscope.plans.sequence import Sequence, find_sequence
 from nvscope.plans.verbs import (

@@ -4,68 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from bluesky import Msg
 from bluesky import plan_stubs as bps
-from pydantic import Field as Described
 
-from nvscope.config import Frozen
 from nvscope.devices.odmr import ClosePoint, OpenPoint, TakeBlock
 from nvscope.devices.rig import RigDevices
 from nvscope.errors import HistoryInvalid
 from nvscope.history import Claim
+from nvscope.plans.odmr_settings import GAMMA, OdmrSettings, Windows
 from nvscope.plans.verbs import Plan, absolute_set, announce, certify, measure_resistance, value_of
-from nvscope.units import Amperes, DBm, Hertz, Seconds, Tesla, Watts
-
-GAMMA = 28.024951e9
-"""Gyromagnetic ratio of the NV ground state, Hz/T (target paper, Methods)."""
 
 _CENTER_UNCERTAINTY = 300e6
 """Hz; how far off the centre of the lines is known before the first look (target paper: D within 300 MHz)."""
-
-
-class OdmrSettings(Frozen):
-    """How an ODMR point is taken."""
-
-    window: Hertz = Described(default=150e6, description="width of each of the two windows that follow the lines")
-    frequencies: int = Described(default=41, ge=8, le=1000, description="frequencies in each window")
-    frames: int = Described(default=8, ge=1, le=1000, description="frames per frequency and sweep")
-    sweeps: int = Described(default=1, ge=1, le=10000, description="sweeps of a point (at most, when `until` is set)")
-    until: Tesla | None = Described(default=None, description="stop averaging once the median error of B reaches this")
-    exposure: Seconds = Described(default=0.02, description="camera exposure")
-    baseline: Literal["constant", "linear", "quadratic", "auto"] = Described(
-        default="constant", description="baseline of the fit; auto chooses per pixel"
-    )
-    power: DBm = Described(default=0.0, description="microwave power")
-    laser_power: Watts = Described(default=0.05, description="laser power while mapping")
-    excitation: Amperes = Described(default=1e-4, description="transport current")
-    readings: int = Described(default=20, ge=2, le=10000, description="transport readings averaged")
-
-
-@dataclass(frozen=True)
-class Windows:
-    """Where the two lines are: centre (Hz) and half splitting (Hz)."""
-
-    center: float
-    half_splitting: float
-
-    def frequencies(self, width: float, count: int) -> tuple[float, ...]:
-        """Return the frequency axis (Hz): two windows of `width`, or one where they would overlap."""
-        low, high = self.center - self.half_splitting, self.center + self.half_splitting
-        offsets = np.linspace(-width / 2, width / 2, count)
-        if high - low > width * (1 + 1 / count):
-            axis = np.concatenate([low + offsets, high + offsets])
-        else:
-            axis = np.linspace(low - width / 2, high + width / 2, 2 * count)
-        return tuple(float(f) for f in np.round(axis, 0))
-
-    def at_field(self, before: float, after: float) -> Windows:
-        """Return the windows for another field (T): the Zeeman splitting moves, the stress shift does not."""
-        stress = self.half_splitting**2 - (GAMMA * before) ** 2
-        return Windows(self.center, math.sqrt(max(0.0, stress) + (GAMMA * after) ** 2))
 
 
 def find_lines(
@@ -135,16 +88,19 @@ def odmr_map(
     resistance = yield from measure_resistance(rig, settings.excitation, settings.readings)
     yield from announce(f"map ({purpose})")
     before = yield from _conditions(rig)
-    frequencies = windows.frequencies(settings.window, settings.frequencies)
     yield from absolute_set(
         rig.odmr,
         OpenPoint(
             purpose,
-            frequencies,
+            settings.axis(windows),
             settings.frames,
             settings.exposure,
             settings.power,
             settings.laser_power,
+            order=settings.order,
+            seed=settings.seed,
+            reference=settings.reference,
+            reference_frames=settings.reference_frames,
             attrs={**before, **resistance, "baseline": settings.baseline, **(attrs or {})},
         ),
     )

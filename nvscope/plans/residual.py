@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from nvscope.devices.magnet import Residual
 from nvscope.devices.rig import RigDevices
-from nvscope.plans.acquisition import GAMMA, OdmrSettings, Windows, odmr_map
+from nvscope.plans.acquisition import odmr_map
+from nvscope.plans.odmr_settings import GAMMA, OdmrSettings, Windows
 from nvscope.plans.verbs import Plan, absolute_set, announce, ramp_field
 
 

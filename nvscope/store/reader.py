@@ -19,6 +19,7 @@ from nvscope.store.housekeeping import RIG_TIME, read_history
 from nvscope.store.info import RunInfo, read_info
 from nvscope.store.journal import JournalLine, read_journal
 from nvscope.store.layout import DATA, HISTORY, INFO, JOURNAL, TRUTH, point_path
+from nvscope.stream.light import block_light, relative_light
 
 
 @dataclass(frozen=True)
@@ -283,6 +284,22 @@ class PointReader:
             name=kind,
             attrs={"units": "count", "long_name": f"mean {kind} frame"},
         )
+
+    def relative_light(self) -> NDArray[np.float64] | None:
+        """Return the light at each frequency over its mean, shape (frequency, 6) (`nvscope.stream.light`).
+
+        None if no frames were taken with microwaves off. One block at a time is in memory.
+        """
+        on, off = self.frame_counts(), self.frame_counts("reference")
+        if not off.any():
+            return None
+        total: float | NDArray[np.float64] = 0.0
+        frames = np.zeros(len(self.frequencies), np.int64)
+        for commit, lit, dark in zip(self.commits, on, off, strict=True):
+            light = block_light(self._stored["reference"].isel(block=commit.row).values, dark, lit)
+            if light is not None:
+                total, frames = total + light, frames + lit
+        return relative_light(np.asarray(total), frames, float(self.attrs.get("camera_offset", 0.0)))
 
     def maps(self) -> xr.Dataset | None:
         """Return the point's maps, float32 (y, x) by name with units, None if there are none yet.
