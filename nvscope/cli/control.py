@@ -1,31 +1,38 @@
-"""``nvscope status | pause | resume | abort | skip | note``: control a run from another terminal."""
+"""``nvscope status | pause | resume | abort | skip | note | set | keys``: control a run from another terminal."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nvscope.errors import NvscopeError
+from nvscope.errors import ConfigError, NvscopeError
 
 if TYPE_CHECKING:
-    from nvscope.stream.control import Reply, Verb
+    from nvscope.stream.control import Control, Reply
 
 RunOption = Annotated[
     str | None, typer.Option("--run", help="Which run (part of its name); needed only if several are running.")
 ]
+AtOption = Annotated[
+    str | None, typer.Option("--at", help="Control socket of a run on another computer, HOST:PORT; needs --key.")
+]
+KeyOption = Annotated[Path | None, typer.Option("--key", help="Key file of that socket (nvscope keys).")]
+
+PATIENCE = 15.0
 
 
 def register(app: typer.Typer) -> None:
     """Add the verbs."""
 
     @app.command()
-    def status(run: RunOption = None) -> None:
+    def status(run: RunOption = None, at: AtOption = None, key: KeyOption = None) -> None:
         """Print what the running run is doing."""
         from nvscope.cli.display import line
         from nvscope.stream.messages import RunStatus
 
-        reply = _ask("status", run)
+        reply = _say("status", "", run, at, key)
         if reply.status:
             import msgspec
 
@@ -33,45 +40,96 @@ def register(app: typer.Typer) -> None:
         print(reply.text)
 
     @app.command()
-    def pause(run: RunOption = None) -> None:
+    def pause(run: RunOption = None, at: AtOption = None, key: KeyOption = None) -> None:
         """Pause the run at once; ramps stop where they are, nothing is moved."""
-        print(_ask("pause", run).text)
+        print(_say("pause", "", run, at, key).text)
 
     @app.command()
-    def resume(run: RunOption = None) -> None:
+    def resume(run: RunOption = None, at: AtOption = None, key: KeyOption = None) -> None:
         """Resume a paused run from its last checkpoint."""
-        print(_ask("resume", run).text)
+        print(_say("resume", "", run, at, key).text)
 
     @app.command()
     def abort(
-        reason: Annotated[str, typer.Argument(help="Why; written to the journal.")] = "", run: RunOption = None
+        reason: Annotated[str, typer.Argument(help="Why; written to the journal.")] = "",
+        run: RunOption = None,
+        at: AtOption = None,
+        key: KeyOption = None,
     ) -> None:
         """Make the rig safe and end the run; what was measured is kept."""
-        print(_ask("abort", run, reason).text)
+        print(_say("abort", reason, run, at, key).text)
 
     @app.command()
-    def skip(run: RunOption = None) -> None:
+    def skip(run: RunOption = None, at: AtOption = None, key: KeyOption = None) -> None:
         """Stop averaging the present point and go on with the next."""
-        print(_ask("skip", run).text)
+        print(_say("skip", "", run, at, key).text)
 
     @app.command()
     def note(
-        text: Annotated[str, typer.Argument(help="What to write into the journal.")], run: RunOption = None
+        text: Annotated[str, typer.Argument(help="What to write into the journal.")],
+        run: RunOption = None,
+        at: AtOption = None,
+        key: KeyOption = None,
     ) -> None:
         """Write a note into the running run's journal."""
-        print(_ask("note", run, text).text)
+        print(_say("note", text, run, at, key).text)
+
+    @app.command("set")
+    def set_parameters(
+        settings: Annotated[
+            list[str] | None, typer.Argument(help='NAME=VALUE, e.g. frames=4 until="0.2 G"; none lists them.')
+        ] = None,
+        run: RunOption = None,
+        at: AtOption = None,
+        key: KeyOption = None,
+    ) -> None:
+        """Change how the points to come are taken; of `nvscope live`, what the instruments do now."""
+        from nvscope.stream.control import Control
+
+        wanted = dict(_pair(text) for text in settings or [])
+        reply = _ask(Control("set", settings=wanted) if wanted else Control("parameters"), run, at, key)
+        print(reply.text)
+        for parameter in () if wanted else reply.parameters:
+            print(f"  {parameter.name:20} {parameter.value:>14}  {parameter.meaning}")
+
+    @app.command()
+    def keys(file: Annotated[Path, typer.Argument(help="Key file to write, for example lab.toml.")]) -> None:
+        """Make keys with which a run may be controlled from another computer (nvscope run --listen)."""
+        from nvscope.stream.keys import make_keys
+
+        shared = make_keys(file)
+        print(f"{file}: for the computer that runs; keep it there\n{shared}: for those that may control it")
 
 
-def _ask(verb: Verb, run: str | None, text: str = "") -> Reply:
-    from nvscope.stream.control import Control, ask, running
+def _say(verb: str, text: str, run: str | None, at: str | None, key: Path | None) -> Reply:
+    from nvscope.stream.control import Control
 
-    found = [info for info in running() if run is None or run in info.run]
-    if not found:
-        raise NvscopeError("no run is running" if run is None else f"no running run matches {run!r}")
-    if len(found) > 1:
-        names = ", ".join(info.run for info in found)
-        raise NvscopeError(f"several runs are running ({names}); choose one with --run")
-    reply = ask(found[0].control, Control(verb, text), timeout=15.0)
+    return _ask(Control(verb, text), run, at, key)  # type: ignore[arg-type]
+
+
+def _ask(request: Control, run: str | None, at: str | None, key: Path | None) -> Reply:
+    from nvscope.stream.control import ask, running
+    from nvscope.stream.keys import read_keys
+
+    curve = read_keys(key) if key is not None else None
+    if at is not None:
+        endpoint = at if "://" in at else f"tcp://{at}"
+    else:
+        found = [info for info in running() if run is None or run in info.run]
+        if not found:
+            raise NvscopeError("no run is running" if run is None else f"no running run matches {run!r}")
+        if len(found) > 1:
+            names = ", ".join(info.run for info in found)
+            raise NvscopeError(f"several runs are running ({names}); choose one with --run")
+        endpoint, curve = found[0].control, None
+    reply = ask(endpoint, request, timeout=PATIENCE, curve=curve)
     if not reply.ok:
         raise NvscopeError(reply.text)
     return reply
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or not name.strip():
+        raise ConfigError(f"{text}: write it as NAME=VALUE, for example frames=4")
+    return name.strip(), value.strip()

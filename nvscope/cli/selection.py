@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Sequence as Many
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_origin
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from nvscope.config import Frozen, Loading, Rig, Sample, find_config, load_toml, read_model, validate
+from nvscope.config.assign import read_setting
 from nvscope.config.faults import HOST_KINDS, fault_specs
 from nvscope.config.pairs import parse_pairs
 from nvscope.errors import ConfigError
@@ -98,24 +98,9 @@ def resolve_parameters(sequence: Sequence, settings: Many[str]) -> Frozen:
         key, equals, value = text.partition("=")
         if not equals or not key.strip():
             raise ConfigError(f'--set {text}: write it as NAME=VALUE, for example --set field="97 G"')
-        data[key.strip()] = _fitting(sequence.parameters, key.strip(), _value(value.strip()))
+        data[key.strip()] = read_setting(sequence.parameters, key.strip(), value.strip())
         source = f"--set {text}" if len(settings) == 1 else "--set"
     return validate(sequence.parameters, data, source)
-
-
-def _fitting(parameters: type[Frozen], name: str, value: Any) -> Any:
-    """A single value for a parameter that takes several is a list of one."""
-    field = parameters.model_fields.get(name)
-    several = field is not None and get_origin(field.annotation) is tuple
-    return [value] if several and not isinstance(value, list) else value
-
-
-def _value(text: str) -> Any:
-    """Read a value as TOML would, bare text as a string: ``8``, ``true``, ``120 G``, ``["30 K", "40 K"]``."""
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return [part.strip() for part in text.split(",")] if "," in text else text
 
 
 def parse_pixels(text: str | None) -> tuple[int, int] | None:

@@ -12,17 +12,17 @@ from importlib.metadata import entry_points
 from importlib.util import find_spec
 from inspect import get_annotations
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Any
 
 import platformdirs
-from pydantic.fields import FieldInfo
 
 from nvscope.cli.selection import resolve_parameters, select
 from nvscope.config import config_folders
-from nvscope.config.stored import field_unit, value_text
+from nvscope.engine.wishes import describe
 from nvscope.errors import ConfigError
-from nvscope.gui.launch import Field, Plan, PlanStep, Request
+from nvscope.gui.launch import Plan, PlanStep, Request
 from nvscope.plans import dry_run, find_sequence
+from nvscope.stream.control import Parameter
 
 SHAPE = (64, 64)
 
@@ -58,14 +58,14 @@ class CommandLauncher:
         """Return the names of the sample files there are."""
         return _names("samples")
 
-    def fields(self, sequence: str) -> list[Field]:
+    def fields(self, sequence: str) -> list[Parameter]:
         """Return a sequence's parameters with the values a run would use now, its own before those it shares."""
         found = find_sequence(sequence)
         resolved = resolve_parameters(found, [])
         known = found.parameters.model_fields
         own_first = [name for model in found.parameters.__mro__ for name in get_annotations(model)]
         names = list(dict.fromkeys([*(name for name in own_first if name in known), *known]))
-        return [_field(name, known[name], getattr(resolved, name)) for name in names]
+        return describe(resolved, names)
 
     def plan(self, request: Request) -> Plan:
         """Walk the plan; raises `NvscopeError` naming what is wrong."""
@@ -133,15 +133,3 @@ def _settings(settings: Mapping[str, str]) -> list[str]:
 
 def _names(kind: str) -> list[str]:
     return sorted({file.stem for folder in config_folders() for file in (folder / kind).glob("*.toml")})
-
-
-def _field(name: str, info: FieldInfo, value: object) -> Field:
-    unit = field_unit(info)
-    choices = get_args(info.annotation) if get_origin(info.annotation) is Literal else ()
-    return Field(
-        name=name,
-        value="" if value is None else value_text(value, unit),
-        meaning=info.description or "",
-        unit=unit.display if unit is not None else "",
-        choices=tuple(str(choice) for choice in choices),
-    )

@@ -21,7 +21,12 @@ def from_stored(model: type[Model], values: Mapping[str, Any]) -> Model:
     ValueError
         If they do not make one (pydantic's `ValidationError`).
     """
-    return model.model_validate({name: _marked(model.model_fields.get(name), value) for name, value in values.items()})
+    return model.model_validate(stored(model, values))
+
+
+def stored(model: type[BaseModel], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return SI values by field name, marked so that a model takes them as they are."""
+    return {name: _marked(model.model_fields.get(name), value) for name, value in values.items()}
 
 
 def _marked(field: FieldInfo | None, value: Any) -> Any:

@@ -21,6 +21,7 @@ from nvscope.clock import Clock
 from nvscope.devices.sink import FrameTag, MapSummary
 from nvscope.engine.summary import summarize
 from nvscope.errors import DataError
+from nvscope.stream.control import Region
 from nvscope.stream.messages import (
     BlockClosed,
     Committed,
@@ -81,6 +82,7 @@ class RunLink:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._listening = True
         self._failure: DataError | None = None
+        self._roi: tuple[tuple[float, float], ...] = ()
         self.frames = 0
         self.newest_summary: MapSummary | None = None
         self.on_maps: Callable[[Maps, list[NDArray[Any]]], None] = lambda maps, arrays: None
@@ -194,6 +196,14 @@ class RunLink:
         self._post(entry)
         self.viewers.send(entry)
 
+    async def choose_region(self, region: Region) -> None:
+        """Take a region an operator drew into the journal; in a region of interest δB has to reach its target."""
+        if region.kind == "roi":
+            self._roi = tuple(region.vertices)
+        what = "region of interest" if region.kind == "roi" else "reference region"
+        text = f"{what} of {len(region.vertices)} vertices" if region.vertices else f"no {what} any more"
+        self.journal("region", {"kind": region.kind, "vertices": region.vertices, "text": text})
+
     def history(self, rig_time: float, values: Mapping[str, float]) -> None:
         """Send housekeeping to history and viewers."""
         row = HistoryRow(rig_time, {name: value if math.isfinite(value) else None for name, value in values.items()})
@@ -287,7 +297,7 @@ class RunLink:
             self.fail(f"{message.sender}: {message.reason}")
 
     def _take_maps(self, maps: Maps, arrays: list[NDArray[Any]]) -> None:
-        self._summaries[maps.point] = self.newest_summary = summarize(maps, arrays)
+        self._summaries[maps.point] = self.newest_summary = summarize(maps, arrays, self._roi)
         self.viewers.send(maps, *arrays)
         self.on_maps(maps, arrays)
         if maps.final:

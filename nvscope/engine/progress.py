@@ -33,6 +33,11 @@ class Progress:
                 self.index = index
                 return
 
+    def replan(self, planned: PlanSummary) -> None:
+        """Estimate from another walk of the same steps; a plan of other steps is left aside."""
+        if [step.text for step in planned.steps] == [step.text for step in self.planned.steps]:
+            self.planned = planned
+
     def fraction(self, rig_time: float) -> float:
         """How much of the planned rig time is behind us, 0 to 1."""
         if self.index < 0 or self.planned.duration <= 0:

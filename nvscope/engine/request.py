@@ -8,8 +8,18 @@ from typing import Literal
 
 from nvscope.config import Frozen, Loading, Rig, Sample
 from nvscope.plans import Sequence
+from nvscope.stream.security import Curve
 
 Outcome = Literal["done", "failed", "aborted"]
+
+
+@dataclass(frozen=True)
+class Listen:
+    """Where a run also takes control requests from other computers, and the keys that prove them."""
+
+    host: str
+    port: int
+    curve: Curve
 
 
 @dataclass(frozen=True)
@@ -22,6 +32,8 @@ class RunRequest:
         Address file of a simulated lab that is already served; None starts one where the rig is simulated.
     image_shape : tuple of int or None
         Camera image (y, x) of the simulated lab started for this run, in place of the rig's.
+    listen : Listen or None
+        Where to take control requests besides this computer's own.
     """
 
     sequence: Sequence
@@ -36,6 +48,7 @@ class RunRequest:
     lab_addresses: Path | None = None
     lab_arguments: tuple[str, ...] = ()
     image_shape: tuple[int, int] | None = None
+    listen: Listen | None = None
 
     @property
     def seed(self) -> int:

@@ -17,6 +17,7 @@ from bluesky import Msg, RunEngine
 from bluesky.utils import RunEngineInterrupted, TransitionError
 
 from nvscope.clock import Clock, ClockEventLoop, DrivenClock, WallClock
+from nvscope.config import Frozen
 from nvscope.config.faults import fault_specs
 from nvscope.devices.base import Assumed
 from nvscope.devices.rig import RigDevices
@@ -33,10 +34,11 @@ from nvscope.engine.reporting import Reporter
 from nvscope.engine.request import Outcome, RunRequest, RunResult
 from nvscope.engine.safe_state import make_safe
 from nvscope.engine.stalled_viewer import StalledViewers
+from nvscope.engine.wishes import Wishes
 from nvscope.errors import NvscopeError
 from nvscope.history import Certificate, certify
 from nvscope.odmr.worker import run_fitter
-from nvscope.plans import PlanSummary, dry_run
+from nvscope.plans import OdmrSettings, PlanSummary, dry_run
 from nvscope.store.info import write_info
 from nvscope.store.layout import reserve_run
 from nvscope.store.recorder import run_recorder
@@ -68,7 +70,9 @@ class Session:
 
     def __init__(self, request: RunRequest, on_status: Callable[[RunStatus], None] = lambda status: None) -> None:
         self.request = request
-        self.progress = Progress(self._walk(Assumed(), request.image_shape or (64, 64)))
+        shape = request.image_shape or (64, 64)
+        self.progress = Progress(self._walk(Assumed(), shape))
+        self._wishes = Wishes(request.parameters, lambda wanted: self._walk(Assumed(), shape, wanted))
         self.directory: Path | None = None
         self._on_status = on_status
         self._engine: RunEngine | None = None
@@ -84,11 +88,11 @@ class Session:
         self._reporter: Reporter | None = None
         fault_specs(request.rig.faults, request.source)  # those of disk and viewer would else be found out too late
 
-    def _walk(self, start: Assumed, shape: tuple[int, int]) -> PlanSummary:
+    def _walk(self, start: Assumed, shape: tuple[int, int], parameters: Frozen | None = None) -> PlanSummary:
         """Walk the plan without hardware; raises `LimitError` for what the rig forbids."""
         request = self.request
         rig = planning_rig(request.rig, request.sample, request.loading, shape)
-        return dry_run(request.sequence.plan(rig, request.parameters), start)
+        return dry_run(request.sequence.plan(rig, parameters or request.parameters), start)
 
     def _plan_from_here(self, instruments: dict[str, Connected]) -> None:
         """Walk the plan again from where the rig is, so that progress and end are estimated from the truth."""
@@ -307,6 +311,9 @@ class Session:
             number = await link.open_point("transport", (), (0, 0), {})
             await link.close_point(number, message.args[0], maps=False)
 
+        async def settings(message: Msg) -> OdmrSettings:
+            return self._wishes.apply(message.args[0])
+
         async def skip_requested(message: Msg) -> bool:
             skip, self._skip = self._skip, False
             return skip
@@ -318,6 +325,7 @@ class Session:
 
         engine.register_command("announce", announce)
         engine.register_command("certify", judge)
+        engine.register_command("settings", settings)
         engine.register_command("skip_requested", skip_requested)
         engine.register_command("transport_point", transport_point)
         engine.subscribe(lambda name, doc: link.document(name, doc))
@@ -357,6 +365,9 @@ class Session:
     def _announce(self, directory: Path, link: RunLink, stack: ExitStack) -> None:
         server = ControlServer(self.control)
         stack.callback(server.close)
+        if (listen := self.request.listen) is not None:
+            beyond = ControlServer(self.control, listen.host, listen.port, listen.curve)
+            stack.callback(beyond.close)
         info = RunInfo(directory.name, str(directory.resolve()), os.getpid(), server.endpoint, link.viewers.endpoint)
         path = announce_run(info)
         stack.callback(path.unlink, missing_ok=True)
@@ -373,6 +384,12 @@ class Session:
         if request.verb == "abort":
             threading.Thread(target=self.abort, args=(request.text or "asked to abort",), daemon=True).start()
             return Reply(True, "making the rig safe and closing the run")
+        if request.verb == "parameters":
+            return Reply(True, "for the points to come", parameters=self._wishes.describe())
+        if request.verb == "set":
+            return self._change(request, engine.loop)
+        if request.verb == "region":
+            return self._choose_region(request, engine.loop)
         if request.verb == "note":
             asyncio.run_coroutine_threadsafe(_journal(self._link_now, "note", {"text": request.text}), engine.loop)
             return Reply(True, "written to the journal")
@@ -388,6 +405,24 @@ class Session:
             return Reply(False, "the run is not paused")
         self._decision.set()
         return Reply(True, "resuming from the last checkpoint")
+
+    def _change(self, request: Control, loop: asyncio.AbstractEventLoop) -> Reply:
+        try:
+            text, planned = self._wishes.change(request.settings)
+        except NvscopeError as error:
+            return Reply(False, str(error))
+        self.progress.replan(planned)
+        entry = {"text": f"from the next point on: {text}", "settings": request.settings}
+        asyncio.run_coroutine_threadsafe(_journal(self._link_now, "parameters", entry), loop)
+        return Reply(True, f"from the next point on: {text}", parameters=self._wishes.describe())
+
+    def _choose_region(self, request: Control, loop: asyncio.AbstractEventLoop) -> Reply:
+        region = request.region
+        if region is None or 0 < len(region.vertices) < 3:
+            return Reply(False, "a region is a polygon of at least 3 vertices; none takes it away")
+        asyncio.run_coroutine_threadsafe(self._link_now.choose_region(region), loop)
+        what = "region of interest" if region.kind == "roi" else "reference region"
+        return Reply(True, f"{what} {'set' if region.vertices else 'removed'}")
 
     @property
     def _link_now(self) -> RunLink:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ from numpy.typing import NDArray
 from nvscope.errors import DataError
 from nvscope.gui.model.journal import LogEntry, entry
 from nvscope.gui.model.points import PointRecord
-from nvscope.gui.model.session import Header, Outline, Snapshot, planned_steps
+from nvscope.gui.model.selection import Vertices
+from nvscope.gui.model.session import Header, Outline, Snapshot, planned_steps, region_of, target_of
 from nvscope.gui.model.spectra import SpectrumSums
 from nvscope.gui.model.steps import Step
 from nvscope.store.layout import point_path
@@ -46,11 +48,17 @@ class Archive:
         log: list[LogEntry] = []
         planned: list[Step] = []
         announced: list[tuple[float, str]] = []
+        regions: dict[str, Vertices] = {}
+        header = _header(reader)
         for line in reader.journal:
             if line.kind == "step":
                 announced.append((line.rig_time or 0.0, str(line.data.get("step", ""))))
             elif line.kind == "plan":
                 planned = planned_steps(line.data)
+            elif line.kind == "region":
+                regions.update(region_of(line.data))
+            elif line.kind == "parameters":
+                header = replace(header, target_b_err=target_of(line.data, header.target_b_err))
             found = entry(line.kind, line.data, line.rig_time)
             if found is not None:
                 log.append(found)
@@ -59,7 +67,7 @@ class Archive:
         points = _records(reader)
         outcome = reader.outcome
         return Snapshot(
-            header=_header(reader),
+            header=header,
             points=points,
             history=history,
             log=tuple(log),
@@ -67,6 +75,7 @@ class Archive:
             announced=tuple(announced),
             outcome=outcome.outcome,
             reason=outcome.reason,
+            regions=regions,
         )
 
     def maps(self, point: int) -> StoredMaps | None:

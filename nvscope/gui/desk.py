@@ -6,6 +6,9 @@ import math
 import time
 from collections.abc import Callable, Hashable
 from pathlib import Path
+from typing import Literal
+
+import msgspec
 
 from nvscope.errors import DataError, NvscopeError
 from nvscope.gui.archive import Archive
@@ -18,7 +21,7 @@ from nvscope.gui.model.points import PointRecord
 from nvscope.gui.model.selection import Selection
 from nvscope.gui.model.session import Session, Snapshot
 from nvscope.gui.spectrometer import Spectrometer
-from nvscope.stream.control import Control, Reply, Verb, ask
+from nvscope.stream.control import Control, Region, Reply, Verb, ask
 from nvscope.stream.messages import PointClosed
 
 CONTROL_TIMEOUT = 15.0
@@ -116,6 +119,7 @@ class Desk:
         for errands in (self._disk, self._thought, self._voice):
             errands.deliver()
         self._ask_for_maps()
+        self.selection.follow(self.session.regions)
         point = self.point
         if point is not None:
             self._settle_selection(point)
@@ -318,18 +322,33 @@ class Desk:
 
     def say(self, verb: Verb, text: str = "") -> None:
         """Ask the run to do something; what it answers is in `answer` later."""
+        self.ask(Control(verb, text))
+
+    def choose_region(self, kind: Literal["roi", "reference"]) -> None:
+        """Make the rectangle drawn here the run's region of interest or reference region; without one take it away."""
+        point, region = self.point, self.selection.region
+        vertices = [] if point is None or region is None else region.corners(point.shape)
+        self.ask(Control("region", region=Region(kind, vertices)))
+
+    def ask(self, request: Control, then: Callable[[Reply], None] | None = None) -> None:
+        """Send a request; the reply goes to `then`, or into `answer` for the operator to read."""
+
+        def told(reply: Reply) -> None:
+            if then is not None:
+                then(reply)
+            else:
+                self.answer = (reply.ok, reply.text)
+
         run = self.link.run
         if run is None:
-            self.answer = (False, "no run is connected")
+            told(Reply(False, "no run is connected"))
             return
 
         def answered(outcome: Outcome) -> None:
-            if isinstance(outcome.result, Reply):
-                self.answer = (outcome.result.ok, outcome.result.text)
-            else:
-                self.answer = (False, _complaint(outcome.error))
+            told(outcome.result if isinstance(outcome.result, Reply) else Reply(False, _complaint(outcome.error)))
 
-        self._voice.ask((verb, text), lambda: ask(run.control, Control(verb, text), CONTROL_TIMEOUT), answered)
+        key = (msgspec.json.encode(request), then)
+        self._voice.ask(key, lambda: ask(run.control, request, CONTROL_TIMEOUT), answered)
 
     def close(self) -> None:
         """End the background threads."""

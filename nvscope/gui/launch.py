@@ -6,26 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-
-@dataclass(frozen=True)
-class Field:
-    """One parameter of a sequence.
-
-    Attributes
-    ----------
-    name, value, meaning : str
-        `value` is what a run would use now, with its unit.
-    unit : str
-        The unit people use, empty for a pure number or text.
-    choices : tuple of str
-        What it may be; empty if anything.
-    """
-
-    name: str
-    value: str
-    meaning: str
-    unit: str = ""
-    choices: tuple[str, ...] = ()
+from nvscope.stream.control import Parameter
 
 
 @dataclass(frozen=True)
@@ -74,7 +55,7 @@ class Launcher(Protocol):
         """Return the names of the sample files."""
         ...
 
-    def fields(self, sequence: str) -> list[Field]:
+    def fields(self, sequence: str) -> list[Parameter]:
         """Return the parameters of a sequence."""
         ...
 

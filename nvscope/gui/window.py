@@ -181,6 +181,7 @@ class Window(QMainWindow):
             "pause": self.control.toggle_pause,
             "skip": self.control.skip.click,
             "abort": self.control.abort.click,
+            "next": self.control.next.click,
             "note": self.control.note.setFocus,
             "start": self.start_run,
             "picture": self._ask_picture,

@@ -85,6 +85,7 @@ def odmr_map(
     claim : Claim, optional
         What the history is claimed to be; judged after the last frame.
     """
+    settings = yield Msg("settings", None, settings)  # an operator may have changed how points are taken
     resistance = yield from measure_resistance(rig, settings.excitation, settings.readings)
     yield from announce(f"map ({purpose})")
     before = yield from _conditions(rig)

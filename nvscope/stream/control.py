@@ -1,8 +1,7 @@
 """Asking a run to do something, from a terminal, a window or another program: one request, one reply.
 
 The socket is a ZeroMQ REP on loopback, or elsewhere with CURVE keys (`nvscope.stream.security`). A request and its
-reply are one JSON object each, see `Control` and `Reply`. Verbs: ``status``, ``pause``, ``resume``, ``abort``, ``skip``
-(stop averaging the present point and go on), ``note``.
+reply are one JSON object each, see `Control` and `Reply`; ``docs/control.md`` says what every verb does.
 """
 
 from __future__ import annotations
@@ -11,43 +10,71 @@ import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 import platformdirs
 import zmq
+from msgspec import Meta
 
 from nvscope.errors import NvscopeError
 from nvscope.stream.security import LOOPBACK, Curve, host_of, secure
 
-Verb = Literal["status", "pause", "resume", "abort", "skip", "note"]
+Verb = Literal["status", "pause", "resume", "abort", "skip", "note", "parameters", "set", "region"]
 MAX_REQUEST = 65536
 _POLL = 200  # ms
 
 
+Fraction = Annotated[float, Meta(ge=-1.0, le=2.0)]
+
+
+class Region(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A polygon of the image, vertices (x, y) as fractions of its width and height; without any it is taken away.
+
+    ``roi`` is where the error of B must reach its target, ``reference`` a place that is followed for comparison.
+    """
+
+    kind: Literal["roi", "reference"]
+    vertices: Annotated[list[tuple[Fraction, Fraction]], Meta(max_length=1000)] = []
+
+
 class Control(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A request; `text` is the note, or the reason of an abort."""
+    """A request; `text` is the note, or the reason of an abort; `settings` are for ``set``, by name, with units."""
 
     verb: Verb
     text: str = ""
+    settings: dict[str, str] = {}
+    region: Region | None = None
+
+
+class Parameter(msgspec.Struct, frozen=True):
+    """Something ``set`` can change: its value now, with its unit; empty `choices` means anything."""
+
+    name: str
+    value: str
+    meaning: str = ""
+    unit: str = ""
+    choices: list[str] = []
 
 
 class Reply(msgspec.Struct, frozen=True):
-    """The answer: whether it was accepted, what was said, and for ``status`` what the run is doing."""
+    """The answer: whether it was accepted, what was said; for ``status`` what the run is doing."""
 
     ok: bool
     text: str = ""
     status: dict[str, Any] = {}
+    parameters: list[Parameter] = []
 
 
 class RunInfo(msgspec.Struct, frozen=True):
-    """Where a running run can be reached."""
+    """Where a running run, or instruments held by hand (`kind` "live"), can be reached."""
 
     run: str
     directory: str
     pid: int
     control: str
     viewers: str
+    kind: Literal["run", "live"] = "run"
 
 
 _requests = msgspec.json.Decoder(Control)
@@ -73,6 +100,9 @@ class ControlServer:
         try:
             secure(self._socket, host, curve, listens=True)
             self._socket.bind(f"tcp://{host}:{port or '*'}")
+        except zmq.ZMQError as error:
+            self._socket.close(0)
+            raise NvscopeError(f"cannot listen on {host}:{port} for control requests: {error}") from error
         except BaseException:
             self._socket.close(0)
             raise

@@ -69,13 +69,21 @@ def test_control_from_another_terminal(start_run, nvscope, lab, tmp_path):
     time.sleep(0.5)
     assert running.steps() == steps
     say("note", "the pump was loud")
+    assert "frames" in say("set")
+    assert "frames 8 → 3" in say("set", "frames=3")
+    assert "limit" in nvscope("set", "laser_power=5 W", runs=tmp_path).output
     say("resume")
-    running.wait_for(lambda: len(running.steps()) > len(steps))
+    running.wait_for(lambda: any(step.startswith("temperature to 40 K") for step in running.steps()))
     say("abort", "seen enough")
     done = running.finish()
     assert done.code == 3, done.output
     assert done.journal("note")[0]["data"]["text"] == "the pump was loud"
     assert "seen enough" in done.output
+    # what was set while paused holds for the next point, not for the one that was being taken
+    points = [xr.open_zarr(done.directory / "data.zarr", group=f"points/{path.name}", consolidated=False).attrs
+              for path in sorted((done.directory / "data.zarr" / "points").iterdir()) if path.is_dir()]  # fmt: skip
+    taken = {attrs["purpose"]: attrs["frames_per_step"] for attrs in points}
+    assert (taken["reference"], taken["zfc"]) == (8, 3)
     assert_safe(served)
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from nvscope.config.polygons import polygon_mask
 from nvscope.gui.model.maps import PointMaps
 from nvscope.gui.model.points import PointRecord
 from nvscope.gui.model.selection import Pixels, Selection, disc, rectangle
@@ -17,9 +18,17 @@ from nvscope.gui.model.session import Session
 FloatArray = NDArray[np.float64]
 
 
+POLYGON_SLOTS = {"roi": -3, "reference": -4}
+"""Colours of the run's own regions."""
+REGION_NAMES = {"roi": "ROI", "reference": "ref. region"}
+
+
 @dataclass(frozen=True, eq=False)
 class Place:
-    """Pixels with a name: "A" for a pin, "region" for the rectangle; `slot` chooses the colour, -1 for the region."""
+    """Pixels with a name: "A" for a pin, "region" for the rectangle, "ROI" and "ref. region" for the run's own.
+
+    `slot` chooses the colour: a pin's, -1 for the rectangle, `POLYGON_SLOTS`.
+    """
 
     key: tuple[int, ...]
     label: str
@@ -39,6 +48,11 @@ def places(selection: Selection, shape: tuple[int, int]) -> list[Place]:
         if pixels[0].size:
             r = selection.region
             found.append(Place((r.top, r.left, r.bottom, r.right), "region", -1, pixels))
+    for kind, vertices in selection.polygons.items():
+        rows, columns = np.nonzero(polygon_mask(vertices, shape))
+        if rows.size:
+            key = (POLYGON_SLOTS[kind], *(round(1e4 * part) for vertex in vertices for part in vertex))
+            found.append(Place(key, REGION_NAMES[kind], POLYGON_SLOTS[kind], (rows, columns)))
     return found
 
 

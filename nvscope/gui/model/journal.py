@@ -29,7 +29,7 @@ _SEVERITY: dict[str, Severity] = {
     "block-discarded": "warning",
     "point-refused": "error",
 }
-_SHOWN = {*_SEVERITY, "note", "state", "certificate", "finish", "decision", "residual"}
+_SHOWN = {*_SEVERITY, "note", "state", "certificate", "finish", "decision", "residual", "parameters", "region"}
 _VERDICT: dict[str, Severity] = {"valid": "good", "degraded": "warning", "invalid": "error"}
 _OUTCOME: dict[str, Severity] = {"done": "good", "failed": "error", "aborted": "warning"}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,8 +42,18 @@ class Region:
         bottom, right = min(shape[0], self.bottom), min(shape[1], self.right)
         return Region(top, left, bottom, right) if bottom > top and right > left else None
 
+    def corners(self, shape: tuple[int, int]) -> list[tuple[float, float]]:
+        """Return the corners (x, y) of the part inside an image as fractions of its width and height."""
+        part = self.within(shape)
+        if part is None:
+            return []
+        left, right = part.left / shape[1], part.right / shape[1]
+        top, bottom = part.top / shape[0], part.bottom / shape[0]
+        return [(left, top), (right, top), (right, bottom), (left, bottom)]
+
 
 Pixels = tuple[NDArray[np.intp], NDArray[np.intp]]
+Vertices = tuple[tuple[float, float], ...]
 
 
 def disc(row: int, column: int, radius: float, shape: tuple[int, int]) -> Pixels:
@@ -70,13 +80,14 @@ def rectangle(region: Region, shape: tuple[int, int]) -> Pixels:
 
 
 class Selection:
-    """Cursor, pins, region and averaging radius; tells `listeners` when any of them changes."""
+    """Cursor, pins, region, the run's regions and averaging radius; tells `listeners` when any of them changes."""
 
     def __init__(self) -> None:
         self.cursor: tuple[int, int] | None = None
         self.pins: list[Pin] = []
         self.region: Region | None = None
         self.radius = RADII[0]
+        self.polygons: Mapping[str, Vertices] = {}
         self.listeners: list[Callable[[], None]] = []
 
     def move(self, row: int, column: int) -> None:
@@ -109,6 +120,12 @@ class Selection:
         """Set or clear the region."""
         if region != self.region:
             self.region = region
+            self._changed()
+
+    def follow(self, polygons: Mapping[str, Vertices]) -> None:
+        """Take the run's own regions by kind: "roi", "reference"."""
+        if polygons != self.polygons:
+            self.polygons = dict(polygons)
             self._changed()
 
     def average(self, radius: float) -> None:

@@ -11,11 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nvscope.config.polygons import polygon_mask
 from nvscope.gui.model.derived import find_reference, plain_map, ratio_map
 from nvscope.gui.model.journal import LogEntry, entry
 from nvscope.gui.model.maps import MapStore, PointMaps
 from nvscope.gui.model.methods import Methods, RatioMap
 from nvscope.gui.model.points import PointRecord
+from nvscope.gui.model.selection import Vertices
 from nvscope.gui.model.series import TimeSeries
 from nvscope.gui.model.spectra import SpectrumSums
 from nvscope.gui.model.steps import Step, Steps
@@ -29,8 +31,10 @@ from nvscope.stream.messages import (
     PointOpened,
     RunStatus,
 )
+from nvscope.units import parse_quantity
 
 FloatArray = NDArray[np.float64]
+POLYGONS = ("roi", "reference")
 _MOST_LOG = 1000
 _MOST_COLUMNS = 64
 _FROM_STATUS = ("frames_per_second", "pixels_per_second", "fitted_fraction")
@@ -38,11 +42,12 @@ _FROM_STATUS = ("frames_per_second", "pixels_per_second", "fitted_fraction")
 
 @dataclass(frozen=True)
 class Outline:
-    """A polygon of the loading; vertices (x, y) as fractions of the image's width and height."""
+    """A polygon; vertices (x, y) as fractions of the image's width and height; a `color` unless it is the loading's."""
 
     name: str
     kind: str
     vertices: tuple[tuple[float, float], ...]
+    color: str = ""
 
 
 @dataclass(frozen=True)
@@ -83,6 +88,7 @@ class Snapshot:
     announced: tuple[tuple[float, str], ...]
     outcome: str
     reason: str
+    regions: Mapping[str, Vertices] = field(default_factory=dict)
 
 
 @dataclass(eq=False)
@@ -108,11 +114,13 @@ class Session:
     log: deque[LogEntry] = field(default_factory=lambda: deque(maxlen=_MOST_LOG))
     steps: Steps = field(default_factory=Steps)
     live_spectra: SpectrumSums | None = None
+    regions: dict[str, Vertices] = field(default_factory=dict)
     revision: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
         self._since_joined: deque[tuple[float, str]] = deque(maxlen=200)
         self._live_log: deque[LogEntry] = deque(maxlen=200)
+        self._drawn_since: dict[str, Vertices] = {}
         self._ratios: dict[int, tuple[tuple[int, int], RatioMap]] = {}
 
     # --- what comes in ---------------------------------------------------------------------------------------------
@@ -172,6 +180,7 @@ class Session:
         self.log.extend(snapshot.log)
         self.log.extend(one for one in self._live_log if one.rig_time is not None and one.rig_time > last)
         self.steps.begin(snapshot.planned, (*snapshot.announced, *self._since_joined))
+        self.regions = {k: v for k, v in {**snapshot.regions, **self._drawn_since}.items() if v}
         if snapshot.outcome not in ("", "unfinished"):
             self.outcome, self.reason = snapshot.outcome, snapshot.reason
         self._touch("header", "points", "history", "log", "steps", "status")
@@ -202,10 +211,20 @@ class Session:
         if known is None:
             known = PointRecord(message.point, "odmr", message.rig_time, shape=message.shape)
         self.points[message.point] = known.mapped(message)
-        for source, name in (("median_b_err", "median_b_err"), ("lost", "lost_frames")):
-            if source in message.summary:
-                self._sample(name, message.rig_time, message.summary[source])
+        if "median_b_err" in message.summary:
+            self._sample("median_b_err", message.rig_time, self._b_err(message, arrays))
+        if "lost" in message.summary:
+            self._sample("lost_frames", message.rig_time, message.summary["lost"])
         self._touch("maps", "points")
+
+    def _b_err(self, message: Maps, arrays: Sequence[NDArray[Any]]) -> float:
+        """Return the median error of B that has to reach the target: in the region of interest if there is one."""
+        whole, roi = message.summary["median_b_err"], self.regions.get("roi")
+        if roi is None or "b_z_err" not in message.names:
+            return whole
+        inside = arrays[message.names.index("b_z_err")][polygon_mask(roi, message.shape)]
+        inside = inside[np.isfinite(inside)]
+        return float(np.median(inside)) if inside.size else whole
 
     def _take_status(self, status: RunStatus) -> None:
         self.status = status
@@ -237,6 +256,13 @@ class Session:
         elif message.kind == "plan":
             self.steps.begin(planned_steps(message.data), self._since_joined)
             self._touch("steps")
+        elif message.kind == "region":
+            self._drawn_since.update(region_of(message.data))
+            self.regions = {k: v for k, v in {**self.regions, **self._drawn_since}.items() if v}
+            self._touch("header")
+        elif message.kind == "parameters":
+            self.header = replace(self.header, target_b_err=target_of(message.data, self.header.target_b_err))
+            self._touch("header")
         found = entry(message.kind, message.data, message.rig_time)
         if found is not None:
             self._live_log.append(found)
@@ -333,6 +359,26 @@ class Session:
             if isinstance(value, int | float) and value > 0:
                 return float(value)
         return 65535.0
+
+
+def region_of(data: Mapping[str, Any]) -> dict[str, Vertices]:
+    """Read a journal entry ``region``: its kind and vertices, none if it was taken away; empty if it is damaged."""
+    try:
+        kind = str(data["kind"])
+        return {kind: tuple((float(x), float(y)) for x, y in data["vertices"])} if kind in POLYGONS else {}
+    except (KeyError, TypeError, ValueError):
+        return {}
+
+
+def target_of(data: Mapping[str, Any], before: float) -> float:
+    """Return the target of δB (T) after a journal entry ``parameters``: NaN if averaging has none any more."""
+    settings = data.get("settings")
+    if not isinstance(settings, Mapping) or "until" not in settings:
+        return before
+    try:
+        return parse_quantity(settings["until"], "tesla")
+    except ValueError:
+        return math.nan
 
 
 def planned_steps(data: Mapping[str, Any]) -> list[Step]:

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PySide6.QtWidgets import QToolButton
+from PySide6.QtGui import QAction
+from PySide6.QtWidgets import QMenu, QToolButton
 
 from nvscope.gui.desk import Desk
+from nvscope.gui.model.selection import Region
 from nvscope.gui.model.statistics import spread_limits
 from nvscope.gui.widgets.histogram import Histogram
 from nvscope.gui.widgets.image_plot import ImagePlot
 from nvscope.gui.widgets.plotting import Table
 from nvscope.gui.widgets.theme import Theme, color_map
 from nvscope.gui.widgets.view import View
+from nvscope.stream.control import Control
+from nvscope.stream.control import Region as RunRegion
 
 _RED = np.array([255, 40, 60, 255], np.uint8)
 
@@ -40,6 +44,15 @@ class CameraView(View):
         self.outlines.setCheckable(True)
         self.outlines.setChecked(True)
         self.outlines.setToolTip("Sample, ruby, wire and leads as drawn in the loading file (O)")
+        self.regions = QToolButton()
+        self.regions.setText("Regions")
+        self.regions.setToolTip(
+            "<p>Draw a rectangle (R), then make it the run's region of interest, where δB has to reach its target, or "
+            "its reference region. Written to the run's journal; both are followed in spectrum and s(T).</p>"
+        )
+        self.regions.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self._fill_regions_menu()
+        self.tools.addWidget(self.regions)
         self.tools.addWidget(self.outlines)
         self.tools.addWidget(self.auto)
         self.add_export()
@@ -56,6 +69,43 @@ class CameraView(View):
         self._image: NDArray[Any] | None = None
         self._levelled: tuple[float, float] | None = None
         self._saturated = 0
+
+    def _fill_regions_menu(self) -> None:
+        menu = QMenu(self.regions)
+        selection = self.desk.selection
+        self._drawing = menu.addAction("Draw a rectangle (R)")
+        self._drawing.triggered.connect(lambda: selection.choose(None if selection.region else self._default_region()))
+        self._sending: list[QAction] = []
+        kinds: tuple[tuple[Literal["roi", "reference"], str], ...] = (
+            ("roi", "region of interest"),
+            ("reference", "reference region"),
+        )
+        for kind, text in kinds:
+            menu.addSeparator()
+            make, remove = menu.addAction(f"Rectangle becomes the {text}"), menu.addAction(f"No {text}")
+            make.triggered.connect(lambda _=False, kind=kind: self.send_region(kind))
+            remove.triggered.connect(lambda _=False, kind=kind: self.send_region(kind, remove=True))
+            self._sending += [make, remove]
+        menu.aboutToShow.connect(self._prepare_regions_menu)
+        self.regions.setMenu(menu)
+
+    def _prepare_regions_menu(self) -> None:
+        drawn, live = self.desk.selection.region is not None, self.desk.link.state == "connected"
+        self._drawing.setText("Forget the rectangle (R)" if drawn else "Draw a rectangle (R)")
+        for index, action in enumerate(self._sending):
+            action.setEnabled(live and (drawn or index % 2 == 1))
+
+    def _default_region(self) -> Region:
+        height, width = self.plot.shape
+        return Region(height // 3, width // 3, 2 * height // 3, 2 * width // 3)
+
+    def send_region(self, kind: Literal["roi", "reference"], *, remove: bool = False) -> None:
+        """Make the rectangle drawn one of the run's regions, or take that region away."""
+        if remove:
+            self.desk.ask(Control("region", region=RunRegion(kind)))
+        else:
+            self.desk.choose_region(kind)
+            self.desk.selection.choose(None)
 
     def key(self) -> Hashable:
         """Change with frames, selection, header."""
@@ -153,7 +203,8 @@ class CameraView(View):
         return count
 
     def _draw_outlines(self) -> None:
-        shown = self.desk.session.header.outlines if self.outlines.isChecked() else ()
+        loading = self.desk.session.header.outlines if self.outlines.isChecked() else ()
+        shown = (*loading, *self.run_regions())
         if (shown, self.plot.shape) != self._outlined:
             self._outlined = (shown, self.plot.shape)
             self.plot.set_outlines(shown)

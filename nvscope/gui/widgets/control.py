@@ -27,6 +27,7 @@ from PySide6.QtWidgets import (
 
 from nvscope.gui.desk import Desk
 from nvscope.gui.model.journal import LogEntry
+from nvscope.gui.widgets.parameters import ParametersDialog
 from nvscope.gui.widgets.plotting import Table
 from nvscope.gui.widgets.text import clock_text, since_text
 from nvscope.gui.widgets.view import View
@@ -94,7 +95,10 @@ class ControlView(View):
         self.resume.clicked.connect(lambda: self.desk.say("resume"))
         self.skip.clicked.connect(self.ask_skip)
         self.abort.clicked.connect(self.ask_abort)
-        for button in (self.pause, self.resume, self.skip, self.abort):
+        self.next = _button("Next …", "How the points to come are taken: frames, sweeps, power, the target of δB "
+                            "(Ctrl+E)")  # fmt: skip
+        self.next.clicked.connect(self.edit_next)
+        for button in (self.pause, self.resume, self.next, self.skip, self.abort):
             row.addWidget(button)
         self.body.addLayout(row)
         notes = QHBoxLayout()
@@ -118,6 +122,10 @@ class ControlView(View):
         status = self.desk.session.status
         if status is not None and status.state in ("running", "paused"):
             self.desk.say("resume" if status.state == "paused" else "pause")
+
+    def edit_next(self) -> None:
+        """Open the form with the settings of the next point."""
+        ParametersDialog(self.desk, self.theme, self.window()).open()
 
     def ask_skip(self) -> None:
         """Skip, after asking: the point keeps a larger error for good."""
@@ -183,7 +191,7 @@ class ControlView(View):
         self.resume.setVisible(state == "paused")
         self.pause.setEnabled(live and state == "running")
         self.resume.setEnabled(live and state == "paused")
-        for control in (self.skip, self.abort, self.note, self.send):
+        for control in (self.next, self.skip, self.abort, self.note, self.send):
             control.setEnabled(live and state in ("running", "paused"))
         over = session.outcome in ("done", "failed", "aborted")
         share = 1.0 if session.outcome == "done" else status.progress if status is not None else 0.0

@@ -108,10 +108,9 @@ class HousekeepingView(View):
             curve.setData((series.times - begin) / seconds, series.values * channel.scale)
             if index == len(self._rows) - 1:
                 plot.getAxis("bottom").setLabel(f"rig time ({unit})")
-            if channel.column == "median_b_err" and math.isfinite(target) and not plot.has_target:
-                plot.has_target = True
-                line = pg.InfiniteLine(target * 1e4, angle=0, pen=pen(self.theme.good, 1.4, 0.9, [5, 3]))
-                plot.addItem(line)
+            if plot.target is not None:
+                plot.target.setVisible(math.isfinite(target))
+                plot.target.setValue(target * 1e4 if math.isfinite(target) else 0.0)
 
     def table(self) -> Table:
         """Return every reading, one row a reading."""
@@ -132,7 +131,10 @@ class HousekeepingView(View):
         self._rows = []
         for row, channel in enumerate(chosen):
             plot = self.graphics.addPlot(row=row, col=0)
-            plot.has_target = False
+            plot.target = None
+            if channel.column == "median_b_err":
+                plot.target = pg.InfiniteLine(angle=0, pen=pen(self.theme.good, 1.4, 0.9, [5, 3]))
+                plot.addItem(plot.target)
             bare(plot)
             last = row == len(chosen) - 1
             dress(plot, self.theme, left=channel.axis, bottom="rig time (min)" if last else None, size=10)

@@ -156,15 +156,17 @@ class ImagePlot(QObject):
         height, width = self._shape
         for outline in outlines:
             closed = np.array([*outline.vertices, outline.vertices[0]]) * (width, height)
-            for color, thick, alpha in ((_SHADOW, 3.0, 0.35), ("#ffffff", 1.2, 0.85)):
+            ink = outline.color or "#ffffff"
+            for color, thick, alpha in ((_SHADOW, 3.0, 0.35), (ink, 1.8 if outline.color else 1.2, 0.85)):
                 dash = _OUTLINE_DASH.get(outline.kind, [5, 3]) if color != _SHADOW else None
                 item = pg.PlotCurveItem(closed[:, 0], closed[:, 1], pen=pen(color, thick, alpha, dash))
                 item.setZValue(3)
                 self.box.addItem(item, ignoreBounds=True)
                 self._outlines.append(item)
-            name = pg.TextItem(outline.name, color="#ffffff", anchor=(0.5, 0.5), fill=brush(_SHADOW, 0.45))
+            own = bool(outline.color)  # the operator's regions are named at a corner: their middle is what one looks at
+            name = pg.TextItem(outline.name, color=ink, anchor=(0, 0) if own else (0.5, 0.5), fill=brush(_SHADOW, 0.45))
             name.setFont(ui_font(10))
-            name.setPos(*closed[:-1].mean(axis=0))
+            name.setPos(*(closed.min(axis=0) if own else closed[:-1].mean(axis=0)))
             name.setZValue(4)
             self.box.addItem(name, ignoreBounds=True)
             self._outlines.append(name)

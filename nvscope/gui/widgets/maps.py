@@ -64,6 +64,7 @@ class MapsView(View):
         self._errors: FloatArray | None = None
         self._data: Hashable = None
         self._counted: Hashable = None
+        self._outlined: Hashable = None
         self._points: tuple[int, ...] = ()
 
     def _build_row(self) -> None:
@@ -153,6 +154,9 @@ class MapsView(View):
             self._fill_compare(point)
             self._draw_picture(point)
         self._sync_region()
+        if (drawn := (self.run_regions(), self.plot.shape)) != self._outlined:
+            self._outlined = drawn
+            self.plot.set_outlines(drawn[0])
         self.plot.set_pixel_size(desk.session.pixel_size())
         self.plot.set_cursor(desk.selection.cursor if self._values is not None else None)
         self.plot.set_pins(desk.selection.pins, self.theme)

@@ -32,6 +32,7 @@ SHORTCUTS = (
     Shortcut("Ctrl+P", "pause", "pause or resume the run"),
     Shortcut("Ctrl+K", "skip", "skip the rest of this point"),
     Shortcut("Ctrl+Shift+A", "abort", "abort the run"),
+    Shortcut("Ctrl+E", "next", "change how the points to come are taken"),
     Shortcut("Ctrl+N", "note", "write a note"),
     Shortcut("Ctrl+R", "start", "start a run"),
     Shortcut("Ctrl+S", "picture", "save a picture of the window"),

@@ -16,7 +16,6 @@ from PySide6.QtWidgets import (
     QLabel,
     QLineEdit,
     QPushButton,
-    QScrollArea,
     QTableWidget,
     QTableWidgetItem,
     QVBoxLayout,
@@ -25,7 +24,8 @@ from PySide6.QtWidgets import (
 
 from nvscope.errors import NvscopeError
 from nvscope.gui.errands import Errands, Outcome
-from nvscope.gui.launch import Field, Launcher, Plan, Request
+from nvscope.gui.launch import Launcher, Plan, Request
+from nvscope.gui.widgets.form import Editor, ParameterForm
 from nvscope.gui.widgets.text import clock_text
 from nvscope.gui.widgets.theme import Theme
 
@@ -56,8 +56,6 @@ class StartDialog(QDialog):
         self.log = ""
         self._planned: Request | None = None
         self._errands = Errands("start")
-        self._fields: list[Field] = []
-        self.edits: dict[str, QLineEdit | QComboBox] = {}
         self._build()
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
@@ -90,10 +88,9 @@ class StartDialog(QDialog):
         self.summary.setProperty("muted", True)
         self.summary.setWordWrap(True)
         left.addWidget(self.summary)
-        self._scroll = QScrollArea()
-        self._scroll.setWidgetResizable(True)
-        self._scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        left.addWidget(self._scroll, 1)
+        self.form = ParameterForm(self.theme)
+        self.form.edited.connect(self._changed)
+        left.addWidget(self.form, 1)
         right = QVBoxLayout()
         columns.addLayout(right, 3)
         self.verdict = QLabel()
@@ -146,61 +143,29 @@ class StartDialog(QDialog):
 
     def _load_fields(self, sequence: str) -> None:
         self.summary.setText(self._summaries.get(sequence, ""))
-        self.edits.clear()
-        self._fields = []
-        content = QWidget()
-        form = QFormLayout(content)
-        form.setLabelAlignment(Qt.AlignmentFlag.AlignRight)
-        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         try:
-            self._fields = self.launcher.fields(sequence)
+            self.form.fill(self.launcher.fields(sequence))
         except NvscopeError as error:
+            self.form.fill(())
             self._refuse(str(error))
-        for one in self._fields:
-            edit = self._editor(one)
-            label = QLabel(one.name.replace("_", " "))
-            tip = f"<p>{html.escape(one.meaning)}" + (f"; in {one.unit}</p>" if one.unit else "</p>")
-            label.setToolTip(tip)
-            edit.setToolTip(tip)
-            form.addRow(label, edit)
-            self.edits[one.name] = edit
-        self._scroll.setWidget(content)
         self._changed()
 
-    def _editor(self, one: Field) -> QLineEdit | QComboBox:
-        if one.choices:
-            combo = QComboBox()
-            combo.addItems(list(one.choices))
-            combo.setCurrentText(one.value)
-            combo.currentTextChanged.connect(self._changed)
-            return combo
-        line = QLineEdit(one.value)
-        line.setPlaceholderText("not set")
-        line.setCursorPosition(0)
-        line.textChanged.connect(self._changed)
-        return line
+    @property
+    def edits(self) -> dict[str, Editor]:
+        """The editors by the name of their parameter."""
+        return self.form.edits
 
     # --- working ---------------------------------------------------------------------------------------------------
 
     def request(self) -> Request:
         """Return what the form says; parameters left as they were are left to the sequence."""
-        settings = {}
-        for one in self._fields:
-            edit = self.edits[one.name]
-            text = (edit.currentText() if isinstance(edit, QComboBox) else edit.text()).strip()
-            if text and text != one.value:
-                settings[one.name] = text
+        settings = {name: text for name, text in self.form.changes().items() if text}
         return Request(
             self.sequence.currentText(), self.rig.currentText(), self.sample.currentText(), settings, self.note.text()
         )
 
     def _changed(self) -> None:
         self.start.setEnabled(False)
-        for one in self._fields:
-            edit = self.edits[one.name]
-            if isinstance(edit, QLineEdit):
-                changed = edit.text().strip() != one.value
-                edit.setStyleSheet(f"border-color: {self.theme.accent};" if changed else "")
         self._timer.start()
 
     def _walk(self) -> None:

@@ -43,7 +43,9 @@ class Theme:
         """Return the colour of a trace or curve."""
         if slot == CURSOR:
             return self.text
-        return self.region if slot < 0 else self.pins[slot % len(self.pins)]
+        if slot < 0:
+            return {-3: self.accent, -4: self.good}.get(slot, self.region)
+        return self.pins[slot % len(self.pins)]
 
     def severity(self, name: str) -> str:
         """Return the colour of "plain", "good", "warning" or "error"."""

@@ -13,6 +13,8 @@ from PySide6.QtCore import QSize, Qt
 from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QMenu, QMessageBox, QToolButton, QVBoxLayout, QWidget
 
 from nvscope.gui.desk import Desk
+from nvscope.gui.model.curves import POLYGON_SLOTS, REGION_NAMES
+from nvscope.gui.model.session import Outline
 from nvscope.gui.widgets.plotting import Table, write_png, write_svg
 from nvscope.gui.widgets.theme import DARK, Theme
 
@@ -85,6 +87,12 @@ class View(QWidget):
         label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         label.setMinimumWidth(10)
         return label
+
+    def run_regions(self) -> tuple[Outline, ...]:
+        """Return the run's own regions, to be drawn over an image."""
+        slots = POLYGON_SLOTS
+        regions = self.desk.session.regions
+        return tuple(Outline(REGION_NAMES[kind], kind, v, self.theme.place(slots[kind])) for kind, v in regions.items())
 
     # --- what subclasses say ---------------------------------------------------------------------------------------
 

@@ -11,14 +11,16 @@ import numpy as np
 import pytest
 from PySide6.QtCore import QPointF, Qt
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QMessageBox, QPushButton
+from PySide6.QtWidgets import QLineEdit, QMessageBox, QPushButton
 from pytestqt.qtbot import QtBot
 
 from nvscope.cli.watch_methods import methods
 from nvscope.gui.desk import Desk
 from nvscope.gui.feed import Feed
 from nvscope.gui.mailbox import Mailbox
+from nvscope.gui.model.selection import Region
 from nvscope.gui.preferences import Preferences
+from nvscope.gui.widgets.parameters import ParametersDialog
 from nvscope.gui.window import Window
 from nvscope.store.layout import list_runs
 from nvscope.store.reader import RunReader
@@ -91,6 +93,23 @@ def test_a_run_is_watched_pinned_paused_resumed_aborted_and_replayed(
         window.control.note.setText("paused from the window")
         QTest.keyClick(window.control.note, Qt.Key.Key_Return)
         qtbot.waitUntil(lambda: "paused from the window" in window.control.log.toPlainText(), timeout=PATIENCE)
+
+        # a rectangle becomes the region of interest; the next point's settings are changed, the impossible refused
+        window.desk.selection.choose(Region(8, 8, 24, 24))
+        window.camera.send_region("roi")
+        qtbot.waitUntil(lambda: "roi" in session().regions, timeout=PATIENCE)
+        qtbot.waitUntil(lambda: any(t.label == "ROI" for t in window.desk.spectrometer.traces), timeout=PATIENCE)
+        QTest.mouseClick(window.control.next, Qt.MouseButton.LeftButton)
+        dialog = window.findChild(ParametersDialog, "parameters")
+        assert isinstance(dialog, ParametersDialog)
+        qtbot.waitUntil(lambda: "frames" in dialog.form.edits, timeout=PATIENCE)
+        for text, answer in (("0", "frames"), ("3", "")):
+            edit = dialog.form.edits["frames"]
+            assert isinstance(edit, QLineEdit)
+            edit.setText(text)
+            QTest.mouseClick(dialog.apply, Qt.MouseButton.LeftButton)
+            qtbot.waitUntil(lambda a=answer: a in dialog.verdict.text() if a else not dialog.isVisible())
+        qtbot.waitUntil(lambda: "frames 2 → 3" in window.control.log.toPlainText(), timeout=PATIENCE)
         qtbot.waitUntil(lambda: window.control.resume.isVisible(), timeout=PATIENCE)
         QTest.mouseClick(window.control.resume, Qt.MouseButton.LeftButton)
         qtbot.waitUntil(lambda: session().status.state == "running", timeout=PATIENCE)
@@ -115,6 +134,8 @@ def test_a_run_is_watched_pinned_paused_resumed_aborted_and_replayed(
     reader = RunReader(directory)
     assert reader.outcome.outcome == "aborted"
     assert [line.data["text"] for line in reader.lines("note", "run")] == ["paused from the window"]
+    (drawn,) = reader.lines("region", "run")
+    assert drawn.data["vertices"] == [[0.25, 0.25], [0.75, 0.25], [0.75, 0.75], [0.25, 0.75]]
 
     replay = Window(Desk(methods(), None, directory), Preferences(None))
     qtbot.addWidget(replay)

@@ -9,7 +9,8 @@ import pytest
 from numpy.testing import assert_allclose
 
 from nvscope.analysis.ratio import ratio_to_field, ratio_to_reference
-from nvscope.analysis.regions import disc_mask, disc_mean, extreme_discs, polygon_mask, region_curve, weighted_mean
+from nvscope.analysis.regions import disc_mask, disc_mean, extreme_discs, region_curve, weighted_mean
+from nvscope.config.polygons import polygon_mask
 
 H = 97e-4
 B_ERR = 1.7e-5

@@ -433,3 +433,36 @@ def test_every_quantity_says_what_it_means_and_in_which_unit() -> None:
     assert BY_NAME["b_z"].text(97.123e-4, 0.2e-4) == "97.12 ± 0.20 G"
     assert BY_NAME["status"].text(3.0) == "not converged"
     assert BY_NAME["s_ratio"].text(math.nan) == "–"
+
+
+def test_the_runs_regions_are_places_and_judge_the_target() -> None:
+    session = Session(METHODS)
+    session.apply(PointOpened(0, "odmr", AXIS, SHAPE, 0.0, {"purpose": "fw"}))
+    square = [[0.0, 0.0], [0.5, 0.0], [0.5, 0.5], [0.0, 0.5]]
+    session.apply(JournalEntry("region", 1.0, {"kind": "roi", "vertices": square, "text": "drawn"}))
+    session.apply(JournalEntry("region", 1.0, {"kind": "reference", "vertices": "damaged"}))
+    errors = np.full(SHAPE, 4e-5, np.float32)
+    errors[:3, :4] = 1e-5
+    maps = Maps(0, 1, False, 2.0, SHAPE, ["b_z_err"], {"median_b_err": 4e-5})
+    session.apply(maps, [errors])
+    assert session.history["median_b_err"].last == pytest.approx(1e-5)
+
+    selection = Selection()
+    selection.follow(session.regions)
+    (place,) = places(selection, SHAPE)
+    assert (place.label, place.pixels[0].size) == ("ROI", 12)
+    assert Region(0, 0, 3, 4).corners(SHAPE) == [tuple(vertex) for vertex in square]
+
+    session.apply(JournalEntry("region", 3.0, {"kind": "roi", "vertices": []}))
+    selection.follow(session.regions)
+    assert places(selection, SHAPE) == []
+
+
+def test_a_changed_target_is_followed() -> None:
+    session = Session(METHODS, header=Header(target_b_err=2e-5))
+    session.apply(JournalEntry("parameters", 1.0, {"settings": {"frames": "4"}}))
+    assert session.header.target_b_err == 2e-5
+    session.apply(JournalEntry("parameters", 1.0, {"settings": {"until": "0.1 G"}}))
+    assert session.header.target_b_err == pytest.approx(1e-5)
+    session.apply(JournalEntry("parameters", 1.0, {"settings": {"until": ""}}))
+    assert math.isnan(session.header.target_b_err)
