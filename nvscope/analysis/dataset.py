@@ -67,6 +67,12 @@ class MapPoint:
         """1-σ uncertainty of `resistance` (ohm), NaN without one."""
         return float(self.attrs.get("resistance_err", np.nan))
 
+    @property
+    def verdict(self) -> str:
+        """Of its certificate: ``valid``, ``degraded`` or ``invalid``; empty without one."""
+        certificate = self.attrs.get("certificate")
+        return str(certificate.get("verdict", "")) if isinstance(certificate, Mapping) else ""
+
     def map(self, name: str) -> FloatArray:
         """Return a map as float64 with NaN where the fit did not converge."""
         values = np.asarray(self.maps[name], dtype=np.float64)
@@ -110,8 +116,10 @@ class RunData:
     spectra: Callable[[int, NDArray[np.intp], NDArray[np.intp]], Spectra] | None = field(default=None, repr=False)
 
     def mapped(self) -> tuple[MapPoint, ...]:
-        """Points with a field map, the coarse search left out."""
-        return tuple(p for p in self.points if "b_z" in p.maps and p.purpose not in AUXILIARY)
+        """Points with a field map; the coarse search, and maps of a history that was broken, are left out."""
+        return tuple(
+            p for p in self.points if "b_z" in p.maps and p.purpose not in AUXILIARY and p.verdict != "invalid"
+        )
 
 
 @dataclass(frozen=True, eq=False)

@@ -67,12 +67,12 @@ def find_series(run: RunData) -> tuple[Series, ...]:
         if point.purpose == "reference" or not abs(point.field) > MIN_FIELD:
             continue
         same_branch = groups.setdefault(_BRANCHES.get(point.purpose, point.purpose), [])
-        for group in same_branch:
-            if _alike(group[0], point):
-                group.append(point)
-                break
-        else:
+        # whoever cools at zero field begins a history of its own, also where the protocol was redone
+        latest = next((group for group in reversed(same_branch) if _alike(group[0], point)), None)
+        if latest is None or point.purpose == "zfc":
             same_branch.append([point])
+        else:
+            latest.append(point)
     series = [_series(title, group, references) for title, branch in groups.items() for group in branch]
     return tuple(sorted(series, key=lambda one: -len(one.points)))
 

@@ -70,9 +70,33 @@ class Claim:
     nominal_field: float
 
 
+@dataclass(frozen=True)
+class _History:
+    """What there is to judge: `since` are temperatures since the last time above Tc at `crossing`, rows (t, T)."""
+
+    since: NDArray[np.float64]
+    fields: NDArray[np.float64]
+    biography: Biography
+    crossing: float
+    nominal: float
+    limits: HistoryLimits
+
+    @property
+    def base_time(self) -> float:
+        """When cooling ended: the first reading within `_BASE` of the coldest."""
+        return float(self.since[np.flatnonzero(self.since[:, 1] <= self.since[:, 1].min() + _BASE)[0], 0])
+
+    @property
+    def cooling_fields(self) -> NDArray[np.float64]:
+        """Fields from the crossing of Tc to the end of cooling, both ends interpolated, rows (t, H)."""
+        base = self.base_time
+        ends = [[[time, self.biography.field.at(time)]] for time in (self.crossing, base)]
+        return np.vstack([ends[0], self.biography.field.between(self.crossing, base), ends[1]])
+
+
 def certify(biography: Biography, claim: Claim, limits: HistoryLimits, now: float) -> Certificate:
     """Judge the history up to rig time `now` (s) against `claim`, within the rig's `limits`."""
-    protocol, normal_temperature, nominal_field = claim.protocol, claim.normal_temperature, claim.nominal_field
+    protocol, normal_temperature = claim.protocol, claim.normal_temperature
     temperatures = biography.temperature.between(-np.inf, now)
     fields = biography.field.between(-np.inf, now)
     if not len(temperatures) or not len(fields):
@@ -86,28 +110,27 @@ def certify(biography: Biography, claim: Claim, limits: HistoryLimits, now: floa
         )
     crossing = float(temperatures[warm[-1], 0])
     if protocol == "normal":
-        cold = temperatures[-1, 1] < normal_temperature
-        numbers = {"temperature": float(temperatures[-1, 1])}
-        if cold:
-            return Certificate(protocol, "invalid", f"at {temperatures[-1, 1]:.2f} K the sample is not normal", numbers)
+        present = float(temperatures[-1, 1])
+        numbers = {"temperature": present}
+        if present < normal_temperature:
+            return Certificate(protocol, "invalid", f"at {present:.2f} K the sample is not normal", numbers)
         return Certificate(protocol, "valid", "above Tc", numbers)
     since = temperatures[temperatures[:, 0] >= crossing]
-    judge = {"zfc": _zero_field_cooled, "fw": _field_warmed, "fc": _field_cooled, "flux-trap": _flux_trapped}[protocol]
-    return _conclude(protocol, judge(since, fields, biography, crossing, nominal_field, limits, now))
+    history = _History(since, fields, biography, crossing, claim.nominal_field, limits)
+    if protocol == "fc":
+        return _conclude(protocol, [_field_cooled(history)])
+    if protocol == "flux-trap":
+        return _conclude(protocol, _flux_trapped(history), _quench_rate(history))
+    return _conclude(protocol, [_cold_field(history), *_held_field(history), _overshoot(history)])
 
 
-def _conclude(protocol: str, findings: list[_Finding]) -> Certificate:
-    numbers = {finding.name: finding.value for finding in findings}
+def _conclude(protocol: str, findings: list[_Finding], more: Mapping[str, float] | None = None) -> Certificate:
+    numbers = {finding.name: finding.value for finding in findings} | dict(more or {})
     worst = max(findings, key=lambda finding: finding.value / finding.limit, default=None)
     if worst is None or worst.value <= worst.limit:
         return Certificate(protocol, "valid", "the recorded history is what the protocol asks", numbers)
     verdict: Verdict = "degraded" if worst.value <= _DEGRADED * worst.limit else "invalid"
     return Certificate(protocol, verdict, worst.text, numbers, worst.moment)
-
-
-def _base_time(since: NDArray[np.float64]) -> float:
-    """When cooling ended: the first reading within `_BASE` of the coldest."""
-    return float(since[np.flatnonzero(since[:, 1] <= since[:, 1].min() + _BASE)[0], 0])
 
 
 def _largest(rows: NDArray[np.float64]) -> tuple[float, float]:
@@ -116,118 +139,75 @@ def _largest(rows: NDArray[np.float64]) -> tuple[float, float]:
     return float(abs(rows[index, 1])), float(rows[index, 0])
 
 
-def _cold_field(since: NDArray[np.float64], biography: Biography, crossing: float, limits: HistoryLimits) -> _Finding:
-    base = _base_time(since)
-    rows = biography.field.between(crossing, base)
-    rows = np.vstack([rows, [[base, biography.field.at(base)]]])
-    value, moment = _largest(rows)
-    return _Finding(
-        "zero_field_max", value, limits.zero_field, moment, f"|H| reached {value * 1e4:.2f} G while cooling below Tc"
-    )
+def _strayed(rows: NDArray[np.float64], nominal: float) -> tuple[float, float]:
+    """Largest |H / nominal − 1| and its time."""
+    return _largest(np.column_stack([rows[:, 0], rows[:, 1] / nominal - 1]))
 
 
-def _held_field(
-    since: NDArray[np.float64], fields: NDArray[np.float64], nominal: float, limits: HistoryLimits
-) -> list[_Finding]:
+def _cold_field(history: _History) -> _Finding:
+    value, moment = _largest(history.cooling_fields)
+    text = f"|H| reached {value * 1e4:.2f} G while cooling below Tc"
+    return _Finding("zero_field_max", value, history.limits.zero_field, moment, text)
+
+
+def _held_field(history: _History) -> list[_Finding]:
     """How far H strayed from nominal since it was first reached after cooling."""
+    nominal, limit = history.nominal, history.limits.field_fraction
     if nominal == 0:
         return []
-    base = _base_time(since)
-    rows = fields[fields[:, 0] >= base]
-    on = np.flatnonzero(np.abs(rows[:, 1] - nominal) <= limits.field_fraction * abs(nominal))
+    rows = history.fields[history.fields[:, 0] >= history.base_time]
+    on = np.flatnonzero(np.abs(rows[:, 1] - nominal) <= limit * abs(nominal))
     if not len(on):
-        return [
-            _Finding("field_deviation", np.inf, limits.field_fraction, base, "the field was never at its nominal value")
-        ]
-    value, moment = _largest(np.column_stack([rows[on[0] :, 0], rows[on[0] :, 1] / nominal - 1]))
+        text = "the field was never at its nominal value"
+        return [_Finding("field_deviation", np.inf, limit, history.base_time, text)]
+    value, moment = _strayed(rows[on[0] :], nominal)
     text = f"H strayed by {value * 100:.2f} % from {nominal * 1e4:g} G"
-    return [_Finding("field_deviation", value, limits.field_fraction, moment, text)]
+    return [_Finding("field_deviation", value, limit, moment, text)]
 
 
-def _zero_field_cooled(
-    since: NDArray[np.float64],
-    fields: NDArray[np.float64],
-    biography: Biography,
-    crossing: float,
-    nominal: float,
-    limits: HistoryLimits,
-    now: float,
-) -> list[_Finding]:
-    return [
-        _cold_field(since, biography, crossing, limits),
-        *_held_field(since, fields, nominal, limits),
-        _overshoot(since, limits),
-    ]
-
-
-def _overshoot(since: NDArray[np.float64], limits: HistoryLimits) -> _Finding:
+def _overshoot(history: _History) -> _Finding:
     """How far T ever exceeded the present point's temperature since the sample was coldest."""
-    rows = since[int(np.argmin(since[:, 1])) :]
+    rows = history.since[int(np.argmin(history.since[:, 1])) :]
     present = float(np.median(rows[-5:, 1]))
     index = int(np.argmax(rows[:, 1]))
     value = max(0.0, float(rows[index, 1] - present))
     text = f"T exceeded the present {present:.2f} K by {value:.2f} K"
-    return _Finding("overshoot", value, limits.overshoot, float(rows[index, 0]), text)
+    return _Finding("overshoot", value, history.limits.overshoot, float(rows[index, 0]), text)
 
 
-_field_warmed = _zero_field_cooled
+def _field_cooled(history: _History) -> _Finding:
+    """The field at the Tc crossing and ever since."""
+    start = [[history.crossing, history.biography.field.at(history.crossing)]]
+    rows = np.vstack([start, history.fields[history.fields[:, 0] >= history.crossing]])
+    value, moment = _strayed(rows, history.nominal)
+    text = f"H strayed by {value * 100:.2f} % from {history.nominal * 1e4:g} G since the sample crossed Tc"
+    return _Finding("field_deviation", value, history.limits.field_fraction, moment, text)
 
 
-def _field_cooled(
-    since: NDArray[np.float64],
-    fields: NDArray[np.float64],
-    biography: Biography,
-    crossing: float,
-    nominal: float,
-    limits: HistoryLimits,
-    now: float,
-) -> list[_Finding]:
-    """FC: the field at the Tc crossing and ever since."""
-    rows = np.vstack([[[crossing, biography.field.at(crossing)]], fields[fields[:, 0] >= crossing]])
-    value, moment = _largest(np.column_stack([rows[:, 0], rows[:, 1] / nominal - 1]))
-    text = f"H strayed by {value * 100:.2f} % from {nominal * 1e4:g} G since the sample crossed Tc"
-    return [_Finding("field_deviation", value, limits.field_fraction, moment, text)]
-
-
-def _flux_trapped(
-    since: NDArray[np.float64],
-    fields: NDArray[np.float64],
-    biography: Biography,
-    crossing: float,
-    nominal: float,
-    limits: HistoryLimits,
-    now: float,
-) -> list[_Finding]:
+def _flux_trapped(history: _History) -> list[_Finding]:
     """FC, then a quench to zero that stays at zero: field while cooling, remnant applied field, overshoot."""
-    base = _base_time(since)
-    cooling = np.vstack(
-        [
-            [[crossing, biography.field.at(crossing)]],
-            biography.field.between(crossing, base),
-            [[base, biography.field.at(base)]],
-        ]
-    )
-    strayed, moment = _largest(np.column_stack([cooling[:, 0], cooling[:, 1] / nominal - 1]))
-    after = fields[fields[:, 0] >= base]
+    limits = history.limits
+    strayed, moment = _strayed(history.cooling_fields, history.nominal)
+    after = history.fields[history.fields[:, 0] >= history.base_time]
     quenched = after[np.abs(after[:, 1]) <= limits.zero_field]
-    if not len(quenched):
-        remnant, when = float(abs(fields[-1, 1])), float(fields[-1, 0])
-    else:
-        remnant, when = _largest(after[after[:, 0] >= quenched[0, 0]])
+    remnant, when = _largest(after[after[:, 0] >= quenched[0, 0]] if len(quenched) else history.fields[-1:])
+    cooling = f"H strayed by {strayed * 100:.2f} % from {history.nominal * 1e4:g} G while cooling"
+    left = f"the applied field was {remnant * 1e4:.2f} G after the quench"
     return [
-        _Finding(
-            "field_deviation",
-            strayed,
-            limits.field_fraction,
-            moment,
-            f"H strayed by {strayed * 100:.2f} % from {nominal * 1e4:g} G while cooling",
-        ),
-        _Finding(
-            "remnant_field",
-            remnant,
-            limits.zero_field,
-            when,
-            f"the applied field was {remnant * 1e4:.2f} G after the quench",
-        ),
-        _overshoot(since, limits),
+        _Finding("field_deviation", strayed, limits.field_fraction, moment, cooling),
+        _Finding("remnant_field", remnant, limits.zero_field, when, left),
+        _overshoot(history),
     ]
+
+
+def _quench_rate(history: _History) -> dict[str, float]:
+    """How fast H really fell (T/s): slope of a line through the readings between 90 % and 10 % of nominal."""
+    after = history.fields[history.fields[:, 0] >= history.base_time]
+    share = after[:, 1] / history.nominal
+    full, empty = np.flatnonzero(share > 0.9), np.flatnonzero(share < 0.1)
+    if not len(full) or not len(empty) or empty[0] == 0:
+        return {}
+    falling = after[full[full < empty[0]][-1] : empty[0] + 1] if np.any(full < empty[0]) else after[:0]
+    if len(falling) < 2 or falling[-1, 0] <= falling[0, 0]:
+        return {}
+    return {"quench_rate": float(abs(np.polyfit(falling[:, 0], falling[:, 1], 1)[0]))}

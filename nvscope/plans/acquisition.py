@@ -13,7 +13,7 @@ from bluesky import plan_stubs as bps
 from nvscope.devices.odmr import ClosePoint, OpenPoint, TakeBlock
 from nvscope.devices.rig import RigDevices
 from nvscope.errors import HistoryInvalid
-from nvscope.history import Claim
+from nvscope.history import Certificate, Claim
 from nvscope.plans.odmr_settings import GAMMA, OdmrSettings, Windows
 from nvscope.plans.verbs import Plan, absolute_set, announce, certify, measure_resistance, value_of
 
@@ -83,12 +83,19 @@ def odmr_map(
     attrs : mapping, optional
         More to store with the point.
     claim : Claim, optional
-        What the history is claimed to be; judged after the last frame.
+        What the history is claimed to be; judged before the first frame and after the last.
+
+    Raises
+    ------
+    HistoryInvalid
+        If the history is not what it is claimed to be; a map already taken is kept.
     """
     settings = yield Msg("settings", None, settings)  # an operator may have changed how points are taken
     resistance = yield from measure_resistance(rig, settings.excitation, settings.readings)
     yield from announce(f"map ({purpose})")
     before = yield from _conditions(rig)
+    if claim is not None:
+        _demand((yield from certify(claim)), f"before mapping ({purpose}) at {before['temperature']:.2f} K")
     yield from absolute_set(
         rig.odmr,
         OpenPoint(
@@ -123,12 +130,16 @@ def odmr_map(
     center = yield from value_of(rig.odmr, "center")
     half = yield from value_of(rig.odmr, "half_splitting")
     yield from _record(rig)
-    if certificate is not None and certificate.verdict == "invalid":
-        raise HistoryInvalid(
-            f"{purpose} at {mean['temperature']:.2f} K: {certificate.reason}; the map is kept, the run ends"
-        )
+    if certificate is not None:
+        _demand(certificate, f"{purpose} at {mean['temperature']:.2f} K (the map is kept)")
     found = math.isfinite(center) and math.isfinite(half)
     return Windows(center, half) if found else windows
+
+
+def _demand(certificate: Certificate, where: str) -> None:
+    if certificate.verdict == "invalid":
+        at = "" if certificate.moment is None else f", at rig time {certificate.moment:.1f} s"
+        raise HistoryInvalid(f"{where}: {certificate.reason}{at}")
 
 
 def _conditions(rig: RigDevices) -> Plan:

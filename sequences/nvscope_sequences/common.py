@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from pydantic import Field as Described
 
 from nvscope.devices.rig import RigDevices
+from nvscope.errors import HistoryInvalid
 from nvscope.history import Claim
 from nvscope.plans import OdmrSettings, Windows, cancel_residual, change_temperature, find_lines, odmr_map, ramp_field
-from nvscope.plans.verbs import Plan
+from nvscope.plans.verbs import Plan, announce
 from nvscope.units import Hertz, Kelvin, KelvinPerSecond, Tesla, TeslaPerSecond
 
 NORMAL_MARGIN = 1.0
@@ -36,6 +39,10 @@ class ProtocolSettings(SearchSettings):
     residual_bias: Tesla = Described(
         default=20e-4,
         description="field, both ways, at which the residual is measured; 0 does not",
+    )
+
+    redos: int = Described(
+        default=0, ge=0, le=10, description="how often a protocol whose history turns out invalid is begun again"
     )
 
     def claim(self, protocol: str, field: float) -> Claim:
@@ -72,6 +79,20 @@ def begin_normal(rig: RigDevices, p: ProtocolSettings, field: float) -> Plan:
         yield from ramp_field(rig, field, p.field_rate)
     windows = yield from odmr_map(rig, "reference", p, windows, claim=p.claim("normal", field))
     return windows
+
+
+def redo_if_invalid(rig: RigDevices, p: ProtocolSettings, protocol: Callable[[], Plan]) -> Plan:
+    """Run `protocol`, which starts above Tc; if its history turns out invalid begin it again, `redos` times at most.
+
+    Returns what `protocol` returns. Maps of a broken history are kept, with the certificate that says so.
+    """
+    for _ in range(p.redos):
+        try:
+            return (yield from protocol())
+        except HistoryInvalid as error:
+            yield from announce(f"again from above Tc, for the history is invalid: {error}")
+            yield from change_temperature(rig, p.normal_temperature, p.cooling_rate)
+    return (yield from protocol())
 
 
 def zero_field_cool(rig: RigDevices, p: ProtocolSettings, windows: Windows, field: float) -> Plan:

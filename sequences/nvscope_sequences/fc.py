@@ -6,10 +6,10 @@ from bluesky import plan_stubs as bps
 from pydantic import Field as Described
 
 from nvscope.devices.rig import RigDevices
-from nvscope.plans import Sequence, change_temperature, odmr_map
+from nvscope.plans import Sequence, change_temperature, odmr_map, ramp_field
 from nvscope.plans.verbs import Plan
 from nvscope.units import Kelvin, Tesla
-from nvscope_sequences.common import ProtocolSettings, begin_normal
+from nvscope_sequences.common import ProtocolSettings, begin_normal, redo_if_invalid
 
 
 class Parameters(ProtocolSettings):
@@ -23,9 +23,15 @@ def plan(rig: RigDevices, p: Parameters) -> Plan:
     """Reference above Tc, cool in the field, map; the field stays on."""
     yield from bps.open_run({"sequence": "fc"})
     windows = yield from begin_normal(rig, p, p.field)
-    for temperature in (*sorted(p.temperatures, reverse=True), p.base_temperature):
-        yield from change_temperature(rig, temperature, p.cooling_rate)
-        windows = yield from odmr_map(rig, "fc", p, windows, claim=p.claim("fc", p.field))
+
+    def protocol() -> Plan:
+        here = windows
+        yield from ramp_field(rig, p.field, p.field_rate)
+        for temperature in (*sorted(p.temperatures, reverse=True), p.base_temperature):
+            yield from change_temperature(rig, temperature, p.cooling_rate)
+            here = yield from odmr_map(rig, "fc", p, here, claim=p.claim("fc", p.field))
+
+    yield from redo_if_invalid(rig, p, protocol)
     yield from bps.close_run()
 
 

@@ -13,7 +13,7 @@ from nvscope.devices.rig import RigDevices
 from nvscope.plans import Sequence, change_temperature, odmr_map, ramp_field
 from nvscope.plans.verbs import Plan
 from nvscope.units import Tesla, TeslaPerSecond
-from nvscope_sequences.common import ProtocolSettings, begin_normal
+from nvscope_sequences.common import ProtocolSettings, begin_normal, redo_if_invalid
 
 
 class Parameters(ProtocolSettings):
@@ -30,11 +30,15 @@ def plan(rig: RigDevices, p: Parameters) -> Plan:
     yield from ramp_field(rig, 0.0, p.field_rate)
     at_zero = windows.at_field(p.field, 0.0)
     at_zero = yield from odmr_map(rig, "reference", p, at_zero, claim=p.claim("normal", 0.0))
-    yield from ramp_field(rig, p.field, p.field_rate)
-    yield from change_temperature(rig, p.base_temperature, p.cooling_rate)
-    yield from odmr_map(rig, "fc", p, windows, claim=p.claim("fc", p.field))
-    yield from ramp_field(rig, 0.0, p.quench_rate)
-    yield from odmr_map(rig, "flux-trap", p, at_zero, claim=p.claim("flux-trap", p.field))
+
+    def protocol() -> Plan:
+        yield from ramp_field(rig, p.field, p.field_rate)
+        yield from change_temperature(rig, p.base_temperature, p.cooling_rate)
+        yield from odmr_map(rig, "fc", p, windows, claim=p.claim("fc", p.field))
+        yield from ramp_field(rig, 0.0, p.quench_rate)
+        yield from odmr_map(rig, "flux-trap", p, at_zero, claim=p.claim("flux-trap", p.field))
+
+    yield from redo_if_invalid(rig, p, protocol)
     yield from bps.close_run()
 
 

@@ -12,7 +12,7 @@ from nvscope.devices.rig import RigDevices
 from nvscope.plans import Sequence, odmr_map, ramp_field
 from nvscope.plans.verbs import Plan
 from nvscope.units import Tesla
-from nvscope_sequences.common import ProtocolSettings, begin_normal, zero_field_cool
+from nvscope_sequences.common import ProtocolSettings, begin_normal, redo_if_invalid, zero_field_cool
 
 
 class Parameters(ProtocolSettings):
@@ -28,10 +28,14 @@ def plan(rig: RigDevices, p: Parameters) -> Plan:
     fields = [float(field) for field in np.linspace(p.lowest, p.highest, p.points)]
     yield from bps.open_run({"sequence": "hc1"})
     windows = yield from begin_normal(rig, p, fields[0])
-    windows = yield from zero_field_cool(rig, p, windows, fields[0])
-    for before, field in pairwise(fields):
-        yield from ramp_field(rig, field, p.field_rate)
-        windows = yield from odmr_map(rig, "hc1", p, windows.at_field(before, field))
+
+    def protocol() -> Plan:
+        here = yield from zero_field_cool(rig, p, windows, fields[0])
+        for before, field in pairwise(fields):
+            yield from ramp_field(rig, field, p.field_rate)
+            here = yield from odmr_map(rig, "hc1", p, here.at_field(before, field))
+
+    yield from redo_if_invalid(rig, p, protocol)
     yield from ramp_field(rig, 0.0, p.field_rate)
     yield from bps.close_run()
 

@@ -9,7 +9,7 @@ from nvscope.devices.rig import RigDevices
 from nvscope.plans import Sequence
 from nvscope.plans.verbs import Plan
 from nvscope.units import Tesla
-from nvscope_sequences.common import ProtocolSettings, begin_normal, zero_field_cool
+from nvscope_sequences.common import ProtocolSettings, begin_normal, redo_if_invalid, zero_field_cool
 
 
 class Parameters(ProtocolSettings):
@@ -22,7 +22,7 @@ def plan(rig: RigDevices, p: Parameters) -> Plan:
     """Reference above Tc, residual cancelled, cool at zero field, switch on, map; the field stays on."""
     yield from bps.open_run({"sequence": "zfc"})
     windows = yield from begin_normal(rig, p, p.field)
-    yield from zero_field_cool(rig, p, windows, p.field)
+    yield from redo_if_invalid(rig, p, lambda: zero_field_cool(rig, p, windows, p.field))
     yield from bps.close_run()
 
 

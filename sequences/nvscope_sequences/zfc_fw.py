@@ -13,7 +13,7 @@ from nvscope.devices.rig import RigDevices
 from nvscope.plans import Sequence, ramp_field
 from nvscope.plans.verbs import Plan
 from nvscope.units import Kelvin, Tesla
-from nvscope_sequences.common import ProtocolSettings, begin_normal, warm_and_map, zero_field_cool
+from nvscope_sequences.common import ProtocolSettings, begin_normal, redo_if_invalid, warm_and_map, zero_field_cool
 
 
 class Parameters(ProtocolSettings):
@@ -39,8 +39,12 @@ def plan(rig: RigDevices, p: Parameters) -> Plan:
     """Reference above Tc, cool at zero field, map at base, warm and map, field off."""
     yield from bps.open_run({"sequence": "zfc-fw"})
     windows = yield from begin_normal(rig, p, p.field)
-    windows = yield from zero_field_cool(rig, p, windows, p.field)
-    yield from warm_and_map(rig, p, windows, p.temperatures, p.field)
+
+    def protocol() -> Plan:
+        at_base = yield from zero_field_cool(rig, p, windows, p.field)
+        yield from warm_and_map(rig, p, at_base, p.temperatures, p.field)
+
+    yield from redo_if_invalid(rig, p, protocol)
     yield from ramp_field(rig, 0.0, p.field_rate)
     yield from bps.close_run()
 

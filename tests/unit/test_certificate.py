@@ -122,3 +122,14 @@ def test_a_reading_from_the_past_is_refused():
     with pytest.raises(ValueError, match="cannot follow"):
         history.observe(4.0, {"temperature": 20.0})
     assert np.isnan(history.field.last)
+
+
+def test_a_quench_is_certified_with_the_rate_it_really_had():
+    nominal = 150e-4
+    up, cool = (100, 150.0, nominal), (1000, 20.0, nominal)
+    certificate = judge(
+        "flux-trap", up, cool, (100, 20.0, nominal), (300, 20.0, 0.0), (100, 20.0, 0.0), nominal=nominal
+    )
+    assert certificate.verdict == "valid"
+    assert certificate.numbers["quench_rate"] == pytest.approx(nominal / 300, rel=1e-6)
+    assert certificate.numbers["remnant_field"] == 0.0
