@@ -17,7 +17,7 @@ CONVERGED = 0
 """Map `status` of a pixel whose numbers are measurements."""
 
 
-AUXILIARY = ("find-lines", "residual")
+AUXILIARY = ("find-lines", "residual", "calibrate-field", "calibrate-microwave")
 """Purposes of points that serve the run itself; they are no result."""
 
 

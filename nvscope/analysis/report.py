@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from nvscope.analysis import figures, html
+from nvscope.analysis.calibrations import Calibration, calibrations
 from nvscope.analysis.dataset import RunData
 from nvscope.analysis.figures import style
 from nvscope.analysis.load import load_run
@@ -76,10 +77,13 @@ def write_report(run: RunData) -> Path:
     results = [analyse_series(series, run.loading) for series in find_series(run)]
     resistance = resistance_curve(run)
     plates = _Plates(run.path / FIGURES)
+    calibrated = calibrations(run)
     with figures.house_style():
         for index, result in enumerate(results):
             _series_figures(plates, run, result, resistance if index == 0 else None, _prefix(result, len(results)))
         _stress_and_remnant(plates, run)
+        for one in calibrated:
+            plates.add(one.name, _caption(f"{one.title}.", one.caption), one.draw)
         if not plates.parts:
             _single_figures(plates, run)
     main = results[0] if results else None
@@ -87,6 +91,7 @@ def write_report(run: RunData) -> Path:
         [
             overview(run),
             html.section("Summary", tiles(run, main, resistance)),
+            *(_calibration(one) for one in calibrated),
             *([html.section("Figures", *plates.parts)] if plates.parts else []),
             html.section("Points", point_table(run, main)),
             *([html.section("How the numbers are defined", definitions(main))] if main is not None else []),
@@ -97,8 +102,14 @@ def write_report(run: RunData) -> Path:
         "\n",
     )
     path = run.path / REPORT
-    write_whole(path, html.page(run.path.name, body, numbers(run, main, resistance)).encode(), durable=False)
+    data = {**numbers(run, main, resistance), **{one.name: one.numbers for one in calibrated}}
+    write_whole(path, html.page(run.path.name, body, data).encode(), durable=False)
     return path
+
+
+def _calibration(found: Calibration) -> html.Markup:
+    rows = [(name, html.tag("b", value), note) for name, value, note in found.rows]
+    return html.section(found.title, html.table(("", "", ""), rows))
 
 
 def _prefix(result: SeriesResult, count: int) -> str:

@@ -27,10 +27,12 @@ class Assumed:
     points: int = 0
     frames: int = 0
     bytes: int = 0
+    field_vector: tuple[float, float, float] | None = None
+    """Set where a vector magnet does not stand along its ordinary direction."""
 
-    def after(self, seconds: float, **changes: float) -> Assumed:
+    def after(self, seconds: float, **changes: Any) -> Assumed:
         """Return the state `seconds` later with `changes`."""
-        return replace(self, time=self.time + seconds, **changes)  # type: ignore[arg-type]
+        return replace(self, time=self.time + seconds, **changes)
 
 
 class Device(Generic[RoleT]):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from importlib.metadata import entry_points
 from typing import ClassVar, Protocol
 
-from nvscope.config import Frozen
+from nvscope.config import Frozen, Rig, validate
 from nvscope.devices.roles import Instrument
 from nvscope.errors import ConfigError
 
@@ -33,3 +34,18 @@ def find_driver(name: str) -> Driver:
             return entry.load()
     known = ", ".join(sorted(entry.name for entry in available)) or "none installed"
     raise ConfigError(f"no driver called {name!r}; installed drivers: {known}")
+
+
+def vector_direction(rig: Rig) -> tuple[float, float, float] | None:
+    """Return the unit vector along which a rig's vector magnet serves as an ordinary one; None if it has one axis.
+
+    A driver that can ramp a vector (`start_vector_ramp`) says so by its settings' ``direction``; nothing is connected.
+    """
+    spec = rig.instruments.get("magnet")
+    driver = None if spec is None else find_driver(spec.driver)
+    if spec is None or not hasattr(driver, "start_vector_ramp") or driver is None:
+        return None
+    settings = validate(driver.Settings, spec.settings, f"rig {rig.name}", prefix="instruments.magnet.settings")
+    x, y, z = getattr(settings, "direction", (0.0, 0.0, 1.0))
+    length = math.hypot(x, y, z)
+    return x / length, y / length, z / length

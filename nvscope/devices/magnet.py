@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from nvscope.clock import Clock
 from nvscope.config import Limits, Settling
 from nvscope.devices.base import Assumed, Device, Observer
-from nvscope.devices.roles import Magnet, MagnetState, RampingMagnet, SteppedMagnet
+from nvscope.devices.roles import Magnet, MagnetState, RampingMagnet, SteppedMagnet, VectorMagnet
 from nvscope.devices.settle import Band, settle
 from nvscope.devices.status import TaskStatus
 from nvscope.devices.worker import Worker
@@ -32,6 +34,14 @@ class Field:
 
 
 @dataclass(frozen=True)
+class FieldVector:
+    """A field to reach in the magnet's three axes (T, x, y, z) and the rate along the straight line to it (T/s)."""
+
+    target: tuple[float, float, float]
+    rate: float
+
+
+@dataclass(frozen=True)
 class Residual:
     """A field (T, along the axis) that is there at zero current: from now on part of H, and cancelled at H = 0."""
 
@@ -39,7 +49,13 @@ class Residual:
 
 
 class MagnetDevice(Device[Magnet]):
-    """Ramps the field, in steps where the supply does not ramp by itself, and waits until it is there."""
+    """Ramps the field, in steps where the supply does not ramp by itself, and waits until it is there.
+
+    Parameters
+    ----------
+    direction : tuple of float, optional
+        Unit vector along which a vector magnet serves as an ordinary one; None for a magnet of one axis.
+    """
 
     def __init__(
         self,
@@ -50,13 +66,15 @@ class MagnetDevice(Device[Magnet]):
         settling: Settling,
         observe: Observer = lambda values: None,
         name: str = "magnet",
+        direction: tuple[float, float, float] | None = None,
     ) -> None:
         super().__init__(name, role, worker, clock, observe)
         self._limits = limits
         self._settling = settling
+        self.direction = direction
         self._residual = 0.0
 
-    def check(self, value: Field | Residual) -> None:
+    def check(self, value: Field | FieldVector | Residual) -> None:
         """Refuse what the rig's limits forbid."""
         if isinstance(value, Residual):
             if not abs(value.field) <= _LARGEST_RESIDUAL:
@@ -65,21 +83,27 @@ class MagnetDevice(Device[Magnet]):
                     "look for a magnetised part before cancelling it"
                 )
             return
-        if not abs(value.target) <= self._limits.field * (1 + 1e-9):
-            raise LimitError(
-                f"field {value.target * 1e4:g} G is beyond this rig's limit of ±{self._limits.field * 1e4:g} G"
-            )
+        if isinstance(value, FieldVector):
+            if self.direction is None:
+                raise LimitError("this rig's magnet has one axis only; a field in another direction needs a vector magnet")
+            size = math.hypot(*value.target)
+        else:
+            size = value.target
+        if not abs(size) <= self._limits.field * (1 + 1e-9):
+            raise LimitError(f"field {size * 1e4:g} G is beyond this rig's limit of ±{self._limits.field * 1e4:g} G")
         if not 0 < value.rate <= self._limits.field_rate * (1 + 1e-9):
             raise LimitError(
                 f"field rate {value.rate * 1e4:g} G/s is outside this rig's limit of "
                 f"{self._limits.field_rate * 1e4:g} G/s"
             )
 
-    def set(self, value: Field | Residual) -> TaskStatus:
-        """Ramp to a `Field` and settle there, or take note of a `Residual`; nothing moves then."""
+    def set(self, value: Field | FieldVector | Residual) -> TaskStatus:
+        """Ramp to a field and settle there, or take note of a `Residual`; nothing moves then."""
         self.check(value)
         if isinstance(value, Residual):
             return self._start(self._note(value), f"residual {value.field * 1e4:g} G")
+        if isinstance(value, FieldVector):
+            return self._start(self._move_vector(value), f"to {_gauss(value.target)} G")
         return self._start(self._move(value), f"to {value.target * 1e4:g} G")
 
     async def _note(self, value: Residual) -> None:
@@ -102,6 +126,23 @@ class MagnetDevice(Device[Magnet]):
         band = Band(value.target, settling.field_band, settling.field_dwell, ramp_end, settling.field_timeout, "T")
         if not await settle(self.clock, self._checked_field, band, lambda _: _POLL, self._pause_for, self.name):
             await self.worker.call(self.role.pause)
+
+    async def _move_vector(self, value: FieldVector) -> None:
+        role = self.role
+        if not isinstance(role, VectorMagnet) or self.direction is None:
+            raise InstrumentError(f"{self.name}: the driver has no vector magnet; rig file and driver disagree")
+        target = np.array(value.target) - self._residual * np.array(self.direction)
+        way = float(np.linalg.norm(target - await self.worker.call(role.vector)))
+        await self.worker.call(role.start_vector_ramp, target, value.rate)
+
+        async def distance() -> float:
+            await self._checked_field()
+            return float(np.linalg.norm(await self.worker.call(role.vector) - target))
+
+        settling, ramp_end = self._settling, self.clock.now() + way / value.rate
+        band = Band(0.0, settling.field_band, settling.field_dwell, ramp_end, settling.field_timeout, "T")
+        if not await settle(self.clock, distance, band, lambda _: _POLL, self._pause_for, self.name):
+            await self.worker.call(role.pause)
 
     async def _step(self, role: SteppedMagnet, start: float, value: Field, offset: float) -> bool:
         """Walk from `start` to the target in steps no faster than the rate; False if told to stop."""
@@ -137,13 +178,21 @@ class MagnetDevice(Device[Magnet]):
         """Return the units of `read`."""
         return {f"{self.name}_field": "T"}
 
-    def estimate(self, value: Field | Residual, before: Assumed) -> Assumed:
+    def estimate(self, value: Field | FieldVector | Residual, before: Assumed) -> Assumed:
         """Return what setting `value` is assumed to bring about."""
         if isinstance(value, Residual):
             return before
-        ramp = abs(value.target - before.field) / value.rate
-        return before.after(ramp + self._settling.field_dwell, field=value.target)
+        axis = np.array(self.direction or (0.0, 0.0, 1.0))
+        start = before.field * axis if before.field_vector is None else np.array(before.field_vector)
+        target = np.array(value.target) if isinstance(value, FieldVector) else value.target * axis
+        ramp = float(np.linalg.norm(target - start)) / value.rate
+        vector = value.target if isinstance(value, FieldVector) else None
+        return before.after(ramp + self._settling.field_dwell, field=float(target @ axis), field_vector=vector)
 
     def predict(self, state: Assumed) -> dict[str, Any]:
         """Return the reading a plan would see."""
         return self._reading({f"{self.name}_field": state.field})
+
+
+def _gauss(vector: tuple[float, float, float]) -> str:
+    return "(" + ", ".join(f"{part * 1e4:.4g}" for part in vector) + ")"

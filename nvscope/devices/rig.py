@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from nvscope.clock import Clock
 from nvscope.config import Loading, Rig, Sample
 from nvscope.devices.cryostat import CryostatDevice
+from nvscope.devices.imaging import ImagingDevice
 from nvscope.devices.magnet import MagnetDevice
 from nvscope.devices.odmr import OdmrDevice
 from nvscope.devices.transport import TransportDevice
@@ -23,6 +24,7 @@ class RigDevices:
     cryostat: CryostatDevice
     magnet: MagnetDevice
     odmr: OdmrDevice
+    images: ImagingDevice
     transport: TransportDevice | None
     expected_center: float
     """Rough centre of the lines (Hz) at the nominal pressure; good to 0.3 GHz."""

@@ -167,6 +167,19 @@ class RampingMagnet(Magnet, Protocol):
 
 
 @runtime_checkable
+class VectorMagnet(RampingMagnet, Protocol):
+    """A ramping magnet with three axes; as an ordinary magnet it serves along one direction."""
+
+    def vector(self) -> NDArray[np.float64]:
+        """Applied field (T), shape (3,), in the magnet's axes."""
+        ...
+
+    def start_vector_ramp(self, field: Sequence[float] | NDArray[np.float64], rate: float) -> None:
+        """Start ramping in a straight line to `field` (T), shape (3,), at `rate` (T/s) along it, and return."""
+        ...
+
+
+@runtime_checkable
 class SteppedMagnet(Magnet, Protocol):
     """A magnet that goes where it is told at once (a resistive coil); ramps are made of steps by the device."""
 

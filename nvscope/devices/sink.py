@@ -53,8 +53,8 @@ class FrameSink(Protocol):
         """Close a block; returns once a valid one is on disk and in the journal."""
         ...
 
-    async def close_point(self, point: int, attrs: Mapping[str, Any]) -> MapSummary | None:
-        """Close a point; returns the summary of its final maps, None if there are none."""
+    async def close_point(self, point: int, attrs: Mapping[str, Any], *, maps: bool = True) -> MapSummary | None:
+        """Close a point; returns the summary of its final maps, None if there are none or none are expected."""
         ...
 
     def latest(self, point: int) -> MapSummary | None:

@@ -9,6 +9,8 @@ from nvscope.clock import Clock
 from nvscope.config import Loading, Rig, Sample
 from nvscope.devices.base import Observer
 from nvscope.devices.cryostat import CryostatDevice
+from nvscope.devices.driver import vector_direction
+from nvscope.devices.imaging import Bench, ImagingDevice
 from nvscope.devices.magnet import MagnetDevice
 from nvscope.devices.odmr import OdmrDevice
 from nvscope.devices.rig import RigDevices
@@ -55,14 +57,9 @@ def assemble(
 
     camera = play("camera", Camera)  # type: ignore[type-abstract]
     readout = rig.detector.readout
-    sweeper = HardwareSweeper(
-        camera,
-        play("microwave", MicrowaveSource),  # type: ignore[type-abstract]
-        play("laser", Laser),  # type: ignore[type-abstract]
-        play("timing", Timing),  # type: ignore[type-abstract]
-        clock,
-        readout,
-    )
+    microwave, laser = play("microwave", MicrowaveSource), play("laser", Laser)  # type: ignore[type-abstract]
+    timing = play("timing", Timing)  # type: ignore[type-abstract]
+    sweeper = HardwareSweeper(camera, microwave, laser, timing, clock, readout)
     limits = rig.limits
     detector = rig.detector
     camera_attrs = {
@@ -82,10 +79,11 @@ def assemble(
         loading=loading,
         clock=clock,
         cryostat=CryostatDevice(*cryostat, clock, limits, rig.settling, observe),
-        magnet=MagnetDevice(*magnet, clock, limits, rig.settling, observe),
+        magnet=MagnetDevice(*magnet, clock, limits, rig.settling, observe, direction=vector_direction(rig)),
         odmr=OdmrDevice(
             sweeper, sink, clock, limits, locate_lines, camera[0].shape, readout, observe, attrs=camera_attrs
         ),
+        images=ImagingDevice(Bench(camera, microwave, laser, timing), sink, clock, limits, detector, observe),
         transport=transport,
         expected_center=nominal_center(loading),
     )

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from nvscope.clock import WallClock
 from nvscope.config import Loading, Rig, Sample
 from nvscope.devices.cryostat import CryostatDevice
+from nvscope.devices.driver import vector_direction
+from nvscope.devices.imaging import ImagingDevice
 from nvscope.devices.magnet import MagnetDevice
 from nvscope.devices.odmr import OdmrDevice
 from nvscope.devices.rig import RigDevices
@@ -28,8 +30,9 @@ def planning_rig(rig: Rig, sample: Sample, loading: Loading, shape: tuple[int, i
         loading=loading,
         clock=clock,
         cryostat=CryostatDevice(None, None, clock, rig.limits, rig.settling),
-        magnet=MagnetDevice(None, None, clock, rig.limits, rig.settling),
+        magnet=MagnetDevice(None, None, clock, rig.limits, rig.settling, direction=vector_direction(rig)),
         odmr=OdmrDevice(None, None, clock, rig.limits, locate_lines, shape, rig.detector.readout),
+        images=ImagingDevice(None, None, clock, rig.limits, rig.detector),
         transport=transport,
         expected_center=nominal_center(loading),
     )

@@ -1,6 +1,7 @@
 """The verbs sequences are made of, and how a plan is walked without hardware."""
 
 from nvscope.plans.acquisition import find_lines, odmr_map
+from nvscope.plans.bench import ramp_vector, require_vector, set_light, take_images, turned, windows_across
 from nvscope.plans.dry_run import PlannedStep, PlanSummary, dry_run
 from nvscope.plans.odmr_settings import OdmrSettings, Windows
 from nvscope.plans.residual import cancel_residual
@@ -15,6 +16,12 @@ from nvscope.plans.verbs import (
 )
 
 __all__ = [
+    "windows_across",
+    "turned",
+    "take_images",
+    "set_light",
+    "require_vector",
+    "ramp_vector",
     "OdmrSettings",
     "PlanSummary",
     "PlannedStep",

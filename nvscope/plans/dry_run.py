@@ -82,6 +82,8 @@ def dry_run(plan: Plan, start: Assumed | None = None, limit: int = MAX_MESSAGES)
                 answer = message.obj.predict(state)
             case "settings":
                 answer = message.args[0]
+            case "elapsed":
+                answer = state.time
             case "certify":
                 answer = Certificate(message.args[0].protocol, "valid", "assumed while planning")
     raise LimitError(f"the plan has more than {limit} messages; is there a loop that never ends?")

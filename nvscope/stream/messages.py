@@ -37,7 +37,7 @@ class PointOpened(_Message, frozen=True, tag="point-opened"):
     """
 
     point: Index
-    kind: Literal["odmr", "transport"]
+    kind: Literal["odmr", "images", "transport"]
     frequencies: Annotated[list[float], Meta(max_length=65536)]
     shape: tuple[Side, Side]
     rig_time: float

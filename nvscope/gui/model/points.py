@@ -9,7 +9,7 @@ from typing import Any
 
 from nvscope.stream.messages import Maps, PointClosed, PointOpened
 
-AUXILIARY = ("find-lines", "residual")
+AUXILIARY = ("find-lines", "residual", "calibrate-field", "calibrate-microwave")
 """Purposes of points that are means to an end: not part of a curve s(T)."""
 
 

@@ -1,0 +1,187 @@
+"""What calibration runs found, ready for report and terminal: rows of text, numbers, a figure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from nvscope.analysis.dataset import RunData
+from nvscope.analysis.exposure import ExposureCalibration, measure_exposure
+from nvscope.analysis.figures import calibration as figures
+from nvscope.analysis.magnet_calibration import MagnetCalibration, measure_magnet
+from nvscope.analysis.microwave_power import MicrowavePower, measure_power
+from nvscope.units import parse_quantity
+
+GAUSS = 1e-4
+Row = tuple[str, str, str]
+"""What, its value, and what to know about it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """One result of a run: rows of text, numbers in SI, and how to draw it."""
+
+    name: str
+    title: str
+    rows: tuple[Row, ...]
+    numbers: Mapping[str, Any]
+    caption: str
+    draw: Callable[[], Figure]
+
+
+def calibrations(run: RunData) -> list[Calibration]:
+    """Return everything a run calibrated; one that cannot be worked out is left out."""
+    found: list[Calibration] = []
+    magnet = measure_magnet(run)
+    if magnet is not None:
+        found.append(_magnet(magnet, _coil_constants(run)))
+    power = measure_power(run)
+    if power is not None:
+        found.append(_power(power))
+    exposure = measure_exposure(run)
+    if exposure is not None:
+        found.append(_exposure(exposure))
+    return found
+
+
+def with_error(value: float, err: float, unit: str = "") -> str:
+    """Write a value and its uncertainty with two digits of the latter: ``1.00320 ± 0.00013``."""
+    if not (math.isfinite(err) and err > 0):
+        return f"{value:.5g} {unit}".rstrip()
+    digits = max(0, 1 - math.floor(math.log10(err)))
+    return f"{value:.{digits}f} ± {err:.{digits}f} {unit}".rstrip()
+
+
+# --- the magnet -------------------------------------------------------------------------------------------------------
+
+
+def _coil_constants(run: RunData) -> dict[str, float]:
+    """Nominal T/A by axis ("" for a magnet of one axis), as the run's rig file has them."""
+    rig = run.info.get("rig") or {}
+    settings = ((rig.get("instruments") or {}).get("magnet") or {}).get("settings") or {}
+    found = {}
+    for axis, part in (("", settings), *((axis, settings.get(axis) or {}) for axis in "xyz")):
+        try:
+            found[axis] = parse_quantity(part.get("field_per_current"), "tesla / ampere")
+        except ValueError:
+            continue
+    return found
+
+
+def _magnet(found: MagnetCalibration, constants: Mapping[str, float]) -> Calibration:
+    names = ("",) if len(found.gain) == 1 else ("x", "y", "z")
+    rows = list(_gain_rows(found, names, constants))
+    rows.append(("tilt against the NV axis", with_error(*np.degrees((found.tilt, found.tilt_err)), "°"), ""))
+    if math.isfinite(found.azimuth):
+        lean = np.degrees((found.azimuth, found.azimuth_err))
+        rows.append(("the NV axis leans towards", with_error(*lean, "°"), "from the magnet's x towards y"))
+        pairs = zip(("x–y", "y–z", "z–x"), np.degrees(found.angles), np.degrees(found.angles_err), strict=True)
+        rows += [(f"angle {name}", with_error(angle, err, "°"), "90° if the axes are square") for name, angle, err in pairs]
+    offset = with_error(found.offset / GAUSS, found.offset_err / GAUSS, "G")
+    rows.append(("field at zero current", offset, "along the NV axis: field_at_zero in the rig file"))
+    numbers = {
+        "gain": found.gain.tolist(),
+        "gain_err": found.gain_err.tolist(),
+        "tilt": found.tilt,
+        "tilt_err": found.tilt_err,
+        "azimuth": found.azimuth if math.isfinite(found.azimuth) else None,
+        "offset": found.offset,
+        "offset_err": found.offset_err,
+        "angles": found.angles.tolist(),
+        "chi2_reduced": found.chi2_reduced,
+    }
+    caption = (
+        f"Splitting and centre of the aligned pair, medians over {found.means.pixels} pixels, and what the fit leaves "
+        f"(χ²/ν = {found.chi2_reduced:.2f})."
+    )
+    return Calibration(
+        "magnet", "Magnet", tuple(rows), numbers, caption, lambda: figures.magnet_figure(found)
+    )  # fmt: skip
+
+
+def _gain_rows(found: MagnetCalibration, names: tuple[str, ...], constants: Mapping[str, float]) -> Iterator[Row]:
+    for name, gain, err in zip(names, found.gain, found.gain_err, strict=True):
+        label = f"axis {name}, " if name else ""
+        yield f"{label}true over nominal field", with_error(gain, err), ""
+        nominal = constants.get(name)
+        if nominal is not None:
+            per_ampere = with_error(gain * nominal / GAUSS, err * abs(nominal) / GAUSS, "G/A")
+            key = f"{name}.field_per_current" if name else "field_per_current"
+            yield f"{label}field per current", per_ampere, f"{key} in the rig file; it says {nominal / GAUSS:g} G/A"
+
+
+# --- microwave power --------------------------------------------------------------------------------------------------
+
+
+def _power(found: MicrowavePower) -> Calibration:
+    best, enough = found.best, found.enough
+    rows: list[Row] = [
+        (
+            "power with the best δB",
+            f"{found.power_dbm[best]:g} dBm",
+            f"median δB {found.b_err[best] / GAUSS:.3f} G, contrast {100 * found.contrast[best]:.2f} %, "
+            f"half width {found.width[best] / 1e6:.1f} MHz",
+        )
+    ]
+    if enough != best:
+        share = 100 * (found.b_err[enough] / found.b_err[best] - 1)
+        rows.append(
+            ("least power within 5 % of it", f"{found.power_dbm[enough]:g} dBm", f"δB {share:.1f} % larger, less heat")
+        )
+    if best in (0, len(found.power_dbm) - 1):
+        rows.append(("note", "the best power is the last tried", "the optimum may lie beyond"))
+    numbers = {
+        "power_dbm": found.power_dbm.tolist(),
+        "b_err": [v if math.isfinite(v) else None for v in found.b_err],
+        "contrast": [v if math.isfinite(v) else None for v in found.contrast],
+        "width": [v if math.isfinite(v) else None for v in found.width],
+        "best_dbm": float(found.power_dbm[best]),
+        "enough_dbm": float(found.power_dbm[enough]),
+    }
+    caption = f"Contrast, half width and δB against microwave power, medians over the same {found.pixels} pixels."
+    return Calibration(
+        "microwave-power", "Microwave power", tuple(rows), numbers, caption, lambda: figures.power_figure(found)
+    )
+
+
+# --- exposure and heating ---------------------------------------------------------------------------------------------
+
+
+def _exposure(found: ExposureCalibration) -> Calibration:
+    rows: list[Row] = [
+        (
+            f"exposure at {1e3 * at.laser_power:g} mW",
+            f"{1e3 * at.exposure:.3g} ms",
+            f"brightest pixels {100 * at.level:.1f} % full; {at.rate:.3g} electrons per second and pixel",
+        )
+        for at in found.exposures
+    ]
+    if found.camera is not None:
+        camera = found.camera
+        note = f"offset {camera.offset:.2f} counts, read noise {camera.read_noise:.2f} electrons; detector in the rig file"
+        rows.append(("camera gain", with_error(camera.gain, camera.gain_err, "electrons per count"), note))
+    rows += [
+        (
+            f"heating by {heat.light} at {1e3 * heat.power:g} mW",
+            with_error(heat.warmer, heat.warmer_err, "K"),
+            "from R" if heat.light == "laser" else "from R; power at the source",
+        )
+        for heat in found.heating
+    ]
+    numbers = {
+        "exposures": [
+            {"laser_power": e.laser_power, "exposure": e.exposure, "level": e.level, "rate": e.rate}
+            for e in found.exposures
+        ],
+        "camera": None if found.camera is None else vars(found.camera).copy(),
+        "heating": [vars(h).copy() for h in found.heating],
+    }
+    caption = "Photon transfer, exposure that fills the wells as asked, and how much hotter light makes the sample."
+    return Calibration(
+        "exposure", "Exposure and heating", tuple(rows), numbers, caption, lambda: figures.exposure_figure(found)
+    )

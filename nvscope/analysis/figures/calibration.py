@@ -1,0 +1,96 @@
+"""Figures of calibration runs."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from nvscope.analysis.exposure import ExposureCalibration
+from nvscope.analysis.figures import style
+from nvscope.analysis.magnet_calibration import MagnetCalibration
+from nvscope.analysis.microwave_power import MicrowavePower
+
+_HEIGHT = 2.6
+GAUSS = 1e-4
+
+
+def magnet_figure(found: MagnetCalibration) -> Figure:
+    """Half splitting and centre against the field along the ordinary axis, and what the fit leaves of either."""
+    figure = style.new_figure(style.WIDTH, 1.5 * _HEIGHT)
+    means, along = found.means, found.means.field[:, -1] / GAUSS
+    across = np.hypot(means.field[:, 0], means.field[:, 1]) > 0 if means.field.shape[1] == 3 else np.zeros(len(along), bool)
+    half, half_err = np.sqrt(means.square), means.square_err / (2 * np.sqrt(means.square))
+    panels = (
+        (half, half_err, np.sqrt(found.model[1]), "half splitting (MHz)"),
+        (means.center, means.center_err, found.model[0], "centre (MHz)"),
+    )
+    grid = figure.subplots(2, 2, sharex=True, height_ratios=(2, 1))
+    for column, (value, err, model, label) in enumerate(panels):
+        top, bottom = grid[0, column], grid[1, column]
+        for chosen, marker, name in ((~across, "o", "along"), (across, "s", "with a field across")):
+            if chosen.any():
+                top.errorbar(
+                    along[chosen], value[chosen] / 1e6, err[chosen] / 1e6, fmt=marker, color=style.SUPPRESSED, label=name,
+                    markerfacecolor=style.SUPPRESSED if marker == "o" else "white",
+                )  # fmt: skip
+                left = (value - model)[chosen] / 1e3
+                bottom.errorbar(along[chosen], left, err[chosen] / 1e3, fmt=marker, color=style.SUPPRESSED,
+                                markerfacecolor=style.SUPPRESSED if marker == "o" else "white")  # fmt: skip
+        top.set_ylabel(label)
+        bottom.axhline(0, color=style.MUTED, linewidth=0.8)
+        bottom.set_ylabel("left (kHz)")
+        bottom.set_xlabel("nominal field (G)")
+    if across.any():
+        grid[0, 0].legend()
+    figure.tight_layout()
+    return figure
+
+
+def power_figure(found: MicrowavePower) -> Figure:
+    """Contrast, width and δB against power."""
+    figure = style.new_figure(style.WIDTH, _HEIGHT)
+    panels = (
+        (100 * found.contrast, "contrast (%)"),
+        (found.width / 1e6, "half width (MHz)"),
+        (found.b_err / GAUSS, "median δB (G)"),
+    )
+    for axes, (values, label) in zip(figure.subplots(1, 3), panels, strict=True):
+        axes.plot(found.power_dbm, values, "o-", color=style.SUPPRESSED, linewidth=1)
+        axes.plot(found.power_dbm[found.best], values[found.best], "o", color=style.ENHANCED)
+        axes.set_xlabel("microwave power (dBm)")
+        axes.set_ylabel(label)
+        axes.set_ylim(bottom=0)
+    figure.tight_layout()
+    return figure
+
+
+def exposure_figure(found: ExposureCalibration) -> Figure:
+    """Photon transfer, exposure against laser power, heating against power."""
+    figure = style.new_figure(style.WIDTH, _HEIGHT)
+    transfer, exposure, heat = figure.subplots(1, 3)
+    transfer.plot(found.mean / 1e3, found.variance / 1e3, "o", color=style.SUPPRESSED)
+    if found.camera is not None:
+        line = np.linspace(found.camera.offset, found.mean.max(), 50)
+        transfer.plot(line / 1e3, (line - found.camera.offset) / found.camera.gain / 1e3, color=style.MUTED, linewidth=1)
+    transfer.set_xlabel("mean (1000 counts)")
+    transfer.set_ylabel("variance (1000 counts²)")
+    exposure.plot(
+        [1e3 * e.laser_power for e in found.exposures], [1e3 * e.exposure for e in found.exposures], "o", color=style.SUPPRESSED
+    )  # fmt: skip
+    exposure.set_xlabel("laser power (mW)")
+    exposure.set_ylabel("exposure (ms)")
+    exposure.set_ylim(bottom=0)
+    for light, color in (("laser", style.SUPPRESSED), ("microwaves", style.ENHANCED)):
+        of = [h for h in found.heating if h.light == light]
+        if of:
+            heat.errorbar(
+                [1e3 * h.power for h in of], [1e3 * h.warmer for h in of], [1e3 * h.warmer_err for h in of], fmt="o",
+                color=color, label=light,
+            )  # fmt: skip
+    if found.heating:
+        heat.legend()
+    heat.set_xlabel("power (mW)")
+    heat.set_ylabel("hotter by (mK)")
+    heat.set_ylim(bottom=0)
+    figure.tight_layout()
+    return figure
