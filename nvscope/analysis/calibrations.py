@@ -76,12 +76,15 @@ def _coil_constants(run: RunData) -> dict[str, float]:
 def _magnet(found: MagnetCalibration, constants: Mapping[str, float]) -> Calibration:
     names = ("",) if len(found.gain) == 1 else ("x", "y", "z")
     rows = list(_gain_rows(found, names, constants))
-    rows.append(("tilt against the NV axis", with_error(*np.degrees((found.tilt, found.tilt_err)), "°"), ""))
+    tilt = with_error(math.degrees(found.tilt), math.degrees(found.tilt_err), "°")
+    rows.append(("tilt against the NV axis", tilt, ""))
     if math.isfinite(found.azimuth):
-        lean = np.degrees((found.azimuth, found.azimuth_err))
-        rows.append(("the NV axis leans towards", with_error(*lean, "°"), "from the magnet's x towards y"))
+        lean = with_error(math.degrees(found.azimuth), math.degrees(found.azimuth_err), "°")
+        rows.append(("the NV axis leans towards", lean, "from the magnet's x towards y"))
         pairs = zip(("x–y", "y–z", "z–x"), np.degrees(found.angles), np.degrees(found.angles_err), strict=True)
-        rows += [(f"angle {name}", with_error(angle, err, "°"), "90° if the axes are square") for name, angle, err in pairs]
+        rows += [
+            (f"angle {name}", with_error(angle, err, "°"), "90° if the axes are square") for name, angle, err in pairs
+        ]
     offset = with_error(found.offset / GAUSS, found.offset_err / GAUSS, "G")
     rows.append(("field at zero current", offset, "along the NV axis: field_at_zero in the rig file"))
     numbers = {
@@ -163,7 +166,9 @@ def _exposure(found: ExposureCalibration) -> Calibration:
     ]
     if found.camera is not None:
         camera = found.camera
-        note = f"offset {camera.offset:.2f} counts, read noise {camera.read_noise:.2f} electrons; detector in the rig file"
+        note = (
+            f"offset {camera.offset:.2f} counts, read noise {camera.read_noise:.2f} electrons; detector in the rig file"
+        )
         rows.append(("camera gain", with_error(camera.gain, camera.gain_err, "electrons per count"), note))
     rows += [
         (

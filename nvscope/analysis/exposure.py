@@ -88,7 +88,7 @@ def photon_transfer(mean: ArrayLike, variance: ArrayLike, frames: ArrayLike, pix
 def heating(
     light: Sequence[str], power: ArrayLike, temperature: ArrayLike, resistance: ArrayLike, err: ArrayLike
 ) -> tuple[tuple[Heating, ...], float]:
-    """Return how much every light heats, and dR/dT (ohm/K), from R with ``"off"`` at two temperatures and with light on.
+    """Return how much every light heats, and dR/dT (ohm/K), from R dark (``"off"``) at two temperatures and lit.
 
     Raises
     ------

@@ -1,13 +1,13 @@
 """What a magnet really does, from one pair of lines at many nominal fields.
 
-With B = M b + r the true field for a nominal b, z the NV axis, and g the row of M along it, the pair obeys exactly (trace
-and determinant of the Hamiltonian; physics.md, section 2, where e0 is the lowest level)
+With B = M b + r the true field for a nominal b, z the NV axis, and g the row of M along it, the pair obeys exactly
+(invariants of the Hamiltonian, as in `nvscope.nv.inversion`; e0 is its lowest level)
 
     e0 (e0 + f₋)(e0 + f₊) + γ² D B⊥² = 0,    γ² B_z² = h² − m e0 − ¾ e0² − Π⊥² − γ² B⊥²,    D = m + 3 e0/2,
 
-with m, h mean and half difference of the lines, B_z = g·b + r_z and B⊥² = bᵀP b + 2 q·b. So g gg ᵀ + P = MᵀM: gains of
-the axes, the angles between them, and how they lean against the NV axis, all from one group. Left out is what Π⊥ does to
-B⊥² (a share of Π⊥/D, 0.7 % of it at 20 MHz), which moves a tilt by 0.3 % of its value.
+with m, h mean and half difference of the lines, B_z = g·b + r_z and B⊥² = bᵀP b + 2 q·b. Then ggᵀ + P = MᵀM: gains of
+the axes, the angles between them, and how they lean against the NV axis, all from one group. Left out is what Π⊥ does
+to B⊥² (a share of Π⊥/D, 0.7 % of it at 20 MHz), which moves a tilt by 0.3 % of its value.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ FloatArray = NDArray[np.float64]
 PURPOSE = "calibrate-field"
 MHZ = 1e6
 _MIN_PIXELS = 20
+_TOLD_APART = 1e5
+"""Condition number beyond which the fields taken do not tell everything apart."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,9 +133,7 @@ def calibrate_magnet(means: LineMeans) -> MagnetCalibration | None:
 
     def residuals(theta: FloatArray) -> FloatArray:
         center, square = lines(theta)
-        return np.concatenate(
-            [(center - means.center) / means.center_err, (square - means.square) / means.square_err]
-        )
+        return np.concatenate([(center - means.center) / means.center_err, (square - means.square) / means.square_err])
 
     start = np.zeros(3 + 2 * axes + len(pairs))
     start[0], start[2 + axes] = means.center.min() / MHZ, 1.0
@@ -142,8 +142,8 @@ def calibrate_magnet(means: LineMeans) -> MagnetCalibration | None:
     found = least_squares(residuals, start, x_scale="jac", method="trf")
     freedom = 2 * len(field) - start.size
     chi2 = float(2 * found.cost / freedom)
-    if np.linalg.matrix_rank(found.jac / np.linalg.norm(found.jac, axis=0)) < start.size:
-        return None  # the fields taken do not tell everything apart
+    if np.linalg.cond(found.jac / np.linalg.norm(found.jac, axis=0)) > _TOLD_APART:
+        return None
     covariance = np.linalg.inv(found.jac.T @ found.jac) * max(1.0, chi2)
 
     def metric(theta: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -209,7 +209,10 @@ def _error(function: Callable[[FloatArray], FloatArray], theta: FloatArray, cova
     """Return the 1-σ uncertainty of a function of fitted parameters, to first order."""
     step = 1e-3 * np.sqrt(np.diag(covariance))
     slopes = np.array(
-        [(function(theta + s * e) - function(theta - s * e)) / (2 * s) for s, e in zip(step, np.eye(len(theta)), strict=True)]
+        [
+            (function(theta + s * e) - function(theta - s * e)) / (2 * s)
+            for s, e in zip(step, np.eye(len(theta)), strict=True)
+        ]
     )
     return np.sqrt(np.einsum("ik,ij,jk->k", slopes, covariance, slopes))
 

@@ -31,8 +31,8 @@ class MicrowavePower:
     power_dbm : ndarray, shape (power,)
         At the source.
     contrast, width, b_err : ndarray
-        |contrast| and half width (Hz), mean of both lines, and δB (T) of the same number of frames; NaN where fewer than
-        half of the pixels were fitted.
+        |contrast| and half width (Hz), mean of both lines, and δB (T) of the same number of frames; NaN where fewer
+        than half of the pixels were fitted.
     fitted : ndarray
         Share of pixels fitted.
     best, enough : int

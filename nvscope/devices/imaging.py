@@ -1,7 +1,7 @@
 """Light and plain images: what calibrations need beside ODMR.
 
-`Light` leaves laser and microwaves on or off until the next one; `Images` takes frames as a point of its own, summed like
-ODMR frames, with what a photon-transfer curve needs. Every run ends in the safe state, which darkens everything.
+`Light` leaves laser and microwaves on or off until the next one; `Images` takes frames as a point of its own, summed
+like ODMR frames, with what a photon-transfer curve needs. Every run ends in the safe state, which darkens everything.
 """
 
 from __future__ import annotations

@@ -85,7 +85,9 @@ class MagnetDevice(Device[Magnet]):
             return
         if isinstance(value, FieldVector):
             if self.direction is None:
-                raise LimitError("this rig's magnet has one axis only; a field in another direction needs a vector magnet")
+                raise LimitError(
+                    "this rig's magnet has one axis only; a field in another direction needs a vector magnet"
+                )
             size = math.hypot(*value.target)
         else:
             size = value.target

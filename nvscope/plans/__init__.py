@@ -16,12 +16,6 @@ from nvscope.plans.verbs import (
 )
 
 __all__ = [
-    "windows_across",
-    "turned",
-    "take_images",
-    "set_light",
-    "require_vector",
-    "ramp_vector",
     "OdmrSettings",
     "PlanSummary",
     "PlannedStep",
@@ -37,5 +31,11 @@ __all__ = [
     "measure_resistance",
     "odmr_map",
     "ramp_field",
+    "ramp_vector",
+    "require_vector",
     "resistance_point",
+    "set_light",
+    "take_images",
+    "turned",
+    "windows_across",
 ]

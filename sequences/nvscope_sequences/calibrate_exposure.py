@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from typing import Self
 
 from bluesky import plan_stubs as bps
 from pydantic import Field as Described
+from pydantic import model_validator
 
 from nvscope.config import Frozen
 from nvscope.devices.rig import RigDevices
-from nvscope.errors import LimitError
 from nvscope.plans import Sequence, change_temperature, resistance_point, set_light, take_images
 from nvscope.plans.verbs import Plan
 from nvscope.units import Amperes, DBm, Kelvin, KelvinPerSecond, Seconds, Watts
@@ -31,12 +32,20 @@ class Parameters(Frozen):
     full_well: float = Described(default=0.7, gt=0.1, lt=0.95, description="how far the brightest pixels are filled")
     frames: int = Described(default=50, ge=4, le=10000, description="images in each dark and flat frame")
     power: DBm = Described(default=0.0, description="microwave power whose heating is measured")
-    temperature: Kelvin = Described(default=100.0, description="where R is measured; R must change with temperature there")
+    temperature: Kelvin = Described(
+        default=100.0, description="where R is measured; R must change with temperature there"
+    )
     step: Kelvin = Described(default=2.0, gt=0, description="R is also measured this much above, for its slope")
     temperature_rate: KelvinPerSecond = Described(default=8 / 60, gt=0, description="temperature ramp")
     warm_up: Seconds = Described(default=30.0, ge=0, description="time given to light and microwaves to heat")
     excitation: Amperes = Described(default=1e-3, gt=0, description="transport current")
     readings: int = Described(default=60, ge=2, le=10000, description="readings averaged")
+
+    @model_validator(mode="after")
+    def _in_range(self) -> Self:
+        if not self.shortest <= self.exposure <= self.longest:
+            raise ValueError(f"exposure {self.exposure:g} s must lie between shortest and longest")
+        return self
 
 
 def expose(rig: RigDevices, p: Parameters, power: float) -> Plan:
@@ -75,8 +84,6 @@ def heating(rig: RigDevices, p: Parameters) -> Plan:
 
 def plan(rig: RigDevices, p: Parameters) -> Plan:
     """Dark frames, flat frames at every laser power, then the heating where there is a resistance to tell it."""
-    if not p.shortest <= p.exposure <= p.longest:
-        raise LimitError(f"exposure {p.exposure:g} s lies outside shortest to longest ({p.shortest:g} to {p.longest:g} s)")
     yield from bps.open_run({"sequence": "calibrate-exposure"})
     yield from set_light(rig)
     yield from take_images(rig, "dark", p.frames, p.exposure)
@@ -88,4 +95,6 @@ def plan(rig: RigDevices, p: Parameters) -> Plan:
     yield from bps.close_run()
 
 
-sequence = Sequence("calibrate-exposure", "exposure at each laser power, dark and flat frames, heating", Parameters, plan)
+sequence = Sequence(
+    "calibrate-exposure", "exposure at each laser power, dark and flat frames, heating", Parameters, plan
+)

@@ -17,6 +17,9 @@ RUNS = {
     "hc1": (*SMALL, "--set", "points=2"),
     "transport-rt": ("--set", "step=50 K", "--set", "excitations=0.1 mA"),
     "transport-rh": ("--set", "temperatures=60 K", "--set", "points=3"),
+    "calibrate-microwave": (*SMALL, "--set", "powers=0 dBm, 3 dBm, 6 dBm"),
+    "calibrate-field": SMALL,
+    "calibrate-exposure": ("--set", "laser_powers=50 mW", "--set", "frames=8"),
     "transport-iv": ("--set", "temperatures=90 K", "--set", "points=3"),
 }
 CLAIMS = {
@@ -64,6 +67,36 @@ def test_the_estimate_is_within_a_tenth(run):
     running, ended = moments["running"], moments["done"]
     # 10 s for what no plan of seconds can foresee: settling of a ramp that has nowhere to go
     assert abs(plan["duration"] - (ended - running)) < 0.1 * (ended - running) + 10
+
+
+def numbers(done):
+    """The report's numbers, as its page carries them."""
+    page = (done.directory / "report.html").read_text(encoding="utf-8")
+    return json.loads(page.rpartition('id="numbers">')[2].partition("</script>")[0])
+
+
+def test_calibrations_find_what_the_lab_is_made_of(run):
+    name, done = run
+    if name == "calibrate-field":
+        found = numbers(done)["magnet"]
+        # the coil makes 10.03 G/A where its rig file says 10, and leans by 3.02 degrees against the NV axis; remanence
+        # of 0.1 G that turns over with the current counts as 0.001 of gain
+        assert found["gain"][0] == pytest.approx(1.003, abs=0.001 + 4 * found["gain_err"][0])
+        assert np.degrees(found["tilt"]) == pytest.approx(3.02, abs=4 * np.degrees(found["tilt_err"]))
+        assert found["tilt_err"] < np.radians(0.5)
+    elif name == "calibrate-microwave":
+        found = numbers(done)["microwave-power"]
+        assert found["best_dbm"] == 6.0
+        assert found["contrast"] == sorted(found["contrast"])
+    elif name == "calibrate-exposure":
+        found = numbers(done)["exposure"]
+        (at,) = found["exposures"]
+        assert at["level"] == pytest.approx(0.7, abs=0.025)
+        laser, microwaves = found["heating"]
+        # 20 K/W from the spot to its sensor; a tenth of 50 mW and 0.2 % of the amplified watt are left behind
+        assert laser["warmer"] == pytest.approx(0.1, abs=0.005 + 4 * laser["warmer_err"])
+        assert microwaves["warmer"] == pytest.approx(0.04, abs=0.005 + 4 * microwaves["warmer_err"])
+        assert laser["warmer_err"] < 0.02
 
 
 def test_transport_points_carry_resistance(run):

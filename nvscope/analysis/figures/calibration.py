@@ -18,7 +18,7 @@ def magnet_figure(found: MagnetCalibration) -> Figure:
     """Half splitting and centre against the field along the ordinary axis, and what the fit leaves of either."""
     figure = style.new_figure(style.WIDTH, 1.5 * _HEIGHT)
     means, along = found.means, found.means.field[:, -1] / GAUSS
-    across = np.hypot(means.field[:, 0], means.field[:, 1]) > 0 if means.field.shape[1] == 3 else np.zeros(len(along), bool)
+    across = np.any(means.field[:, :-1] != 0, axis=1)
     half, half_err = np.sqrt(means.square), means.square_err / (2 * np.sqrt(means.square))
     panels = (
         (half, half_err, np.sqrt(found.model[1]), "half splitting (MHz)"),
@@ -27,15 +27,14 @@ def magnet_figure(found: MagnetCalibration) -> Figure:
     grid = figure.subplots(2, 2, sharex=True, height_ratios=(2, 1))
     for column, (value, err, model, label) in enumerate(panels):
         top, bottom = grid[0, column], grid[1, column]
-        for chosen, marker, name in ((~across, "o", "along"), (across, "s", "with a field across")):
+        for chosen, marker, fill, name in (
+            (~across, "o", style.SUPPRESSED, "along"),
+            (across, "s", "white", "with a field across"),
+        ):
             if chosen.any():
-                top.errorbar(
-                    along[chosen], value[chosen] / 1e6, err[chosen] / 1e6, fmt=marker, color=style.SUPPRESSED, label=name,
-                    markerfacecolor=style.SUPPRESSED if marker == "o" else "white",
-                )  # fmt: skip
-                left = (value - model)[chosen] / 1e3
-                bottom.errorbar(along[chosen], left, err[chosen] / 1e3, fmt=marker, color=style.SUPPRESSED,
-                                markerfacecolor=style.SUPPRESSED if marker == "o" else "white")  # fmt: skip
+                look = {"fmt": marker, "color": style.SUPPRESSED, "markerfacecolor": fill, "label": name}
+                top.errorbar(along[chosen], value[chosen] / 1e6, err[chosen] / 1e6, **look)
+                bottom.errorbar(along[chosen], (value - model)[chosen] / 1e3, err[chosen] / 1e3, **look)
         top.set_ylabel(label)
         bottom.axhline(0, color=style.MUTED, linewidth=0.8)
         bottom.set_ylabel("left (kHz)")
@@ -71,12 +70,13 @@ def exposure_figure(found: ExposureCalibration) -> Figure:
     transfer.plot(found.mean / 1e3, found.variance / 1e3, "o", color=style.SUPPRESSED)
     if found.camera is not None:
         line = np.linspace(found.camera.offset, found.mean.max(), 50)
-        transfer.plot(line / 1e3, (line - found.camera.offset) / found.camera.gain / 1e3, color=style.MUTED, linewidth=1)
+        transfer.plot(
+            line / 1e3, (line - found.camera.offset) / found.camera.gain / 1e3, color=style.MUTED, linewidth=1
+        )
     transfer.set_xlabel("mean (1000 counts)")
     transfer.set_ylabel("variance (1000 counts²)")
-    exposure.plot(
-        [1e3 * e.laser_power for e in found.exposures], [1e3 * e.exposure for e in found.exposures], "o", color=style.SUPPRESSED
-    )  # fmt: skip
+    power, time = [1e3 * e.laser_power for e in found.exposures], [1e3 * e.exposure for e in found.exposures]
+    exposure.plot(power, time, "o", color=style.SUPPRESSED)
     exposure.set_xlabel("laser power (mW)")
     exposure.set_ylabel("exposure (ms)")
     exposure.set_ylim(bottom=0)
