@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from nvscope.odmr.noise import Weights
+from nvscope.odmr.shapes import SAFE_FAST
 
 __all__ = ["Surroundings", "binned", "binned_weights", "spread_out", "surroundings"]
 
@@ -45,23 +48,49 @@ def surroundings(lines: Array, sure: NDArray[np.bool_], chosen: NDArray[np.int64
     chosen : ndarray
         Flat indices of the pixels to look around; their own values do not count.
     """
-    height, width = sure.shape
-    span = range(-RADIUS, RADIUS + 1)
-    offsets = np.array([(dy, dx) for dy in span for dx in span if (dy, dx) != (0, 0)])
-    y = chosen[:, None] // width + offsets[:, 0]
-    x = chosen[:, None] % width + offsets[:, 1]
-    inside = (y >= 0) & (y < height) & (x >= 0) & (x < width)
-    place = np.where(inside, y * width + x, 0)
-    heard = inside & sure.ravel()[place]
-    enough = heard.sum(axis=1) >= ENOUGH
-    middle = np.full((lines.shape[0], chosen.size), np.nan)
-    spread = np.full_like(middle, np.nan)
-    if enough.any():
-        for k, values in enumerate(lines.reshape(lines.shape[0], -1)):
-            around = np.where(heard[enough], values[place[enough]], np.nan)
-            middle[k, enough] = np.nanmedian(around, axis=1)
-            spread[k, enough] = 1.4826 * np.nanmedian(np.abs(around - middle[k, enough, None]), axis=1)
+    middle = np.empty((lines.shape[0], chosen.size))
+    spread = np.empty_like(middle)
+    medians_around(np.ascontiguousarray(lines, np.float64), sure, chosen, middle, spread)
     return Surroundings(middle, spread)
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=SAFE_FAST)
+def medians_around(lines, sure, chosen, middle, spread):  # type: ignore[no-untyped-def]
+    """Fill `middle` and `spread`, (parameter, chosen), from the sure pixels up to `RADIUS` away."""
+    height, width = sure.shape
+    heard = np.empty((2 * RADIUS + 1) ** 2, np.int64)
+    values = np.empty(heard.size)
+    for t in range(chosen.size):
+        y, x = chosen[t] // width, chosen[t] % width
+        count = 0
+        for j in range(max(y - RADIUS, 0), min(y + RADIUS + 1, height)):
+            for i in range(max(x - RADIUS, 0), min(x + RADIUS + 1, width)):
+                if sure[j, i] and (j != y or i != x):
+                    heard[count] = j * width + i
+                    count += 1
+        for k in range(lines.shape[0]):
+            middle[k, t] = math.nan
+            spread[k, t] = math.nan
+            if count >= ENOUGH:
+                for n in range(count):
+                    values[n] = lines[k, heard[n] // width, heard[n] % width]
+                middle[k, t] = sorted_median(values, count)
+                for n in range(count):
+                    values[n] = abs(values[n] - middle[k, t])
+                spread[k, t] = 1.4826 * sorted_median(values, count)
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=SAFE_FAST)
+def sorted_median(values, count):  # type: ignore[no-untyped-def]
+    """Sort the leading `count` values in place and return their median."""
+    for n in range(1, count):
+        value = values[n]
+        m = n
+        while m > 0 and values[m - 1] > value:
+            values[m] = values[m - 1]
+            m -= 1
+        values[m] = value
+    return 0.5 * (values[count // 2] + values[(count - 1) // 2])
 
 
 def binned(signal: NDArray[np.generic]) -> Array:

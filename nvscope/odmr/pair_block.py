@@ -30,6 +30,7 @@ Indices = NDArray[np.int64]
 STRONG_CONTRAST = 0.03  # contrast from which Poisson weights must follow the spectrum
 CANDIDATES = 4  # starts for a pixel that is looked at again
 ELSEWHERE = 6.0  # what a second line costs besides its parameters: noise has many places to look like one
+PARTED = 0.6  # of a line's width: where two lines close together are looked for in it, and how wide
 PILOT = 48  # pixels of a block that show whether its baseline is bent
 
 
@@ -166,8 +167,22 @@ class Block:
             pixels, self.spectra, np.sqrt(self.weight), bank.filters, bank.overlap, bank.gain, bank.centre, bank.width,
             lines, CANDIDATES, q,
         )  # fmt: skip
-        rivals = self.refine_any(np.repeat(pixels, CANDIDATES), q, lines).reshape(ROWS, -1, CANDIDATES)
-        return self.likeliest(np.concatenate([table[:, :, None], rivals], axis=2), pixels, np.zeros(1))
+        rivals = [
+            table[:, :, None],
+            self.refine_any(np.repeat(pixels, CANDIDATES), q, lines).reshape(ROWS, -1, CANDIDATES),
+        ]
+        if lines == 2:
+            rivals.append(self.refine_any(pixels, self.parted(table), 2)[:, :, None])
+        return self.likeliest(np.concatenate(rivals, axis=2), pixels, np.zeros(1))
+
+    def parted(self, table: Array) -> Array:
+        """Starts that take the stronger line of a pair for both lines close together."""
+        centre, width = stronger(table)
+        low, high = self.setup.bounds[[0, 2]], self.setup.bounds[[1, 3]]
+        half = np.clip(PARTED * width, low[1], high[1])
+        return np.stack([
+            np.clip(centre - half, low[0], high[0]), half, np.clip(centre + half, low[0], high[0]), half,
+        ])  # fmt: skip
 
     def likeliest(self, rivals: Array, pixels: Indices, handicap: Array) -> Array:
         """Choose among solutions (ROWS, pixel, rival), each with its handicap as an addition to chi2."""
@@ -183,10 +198,9 @@ class Block:
     def choose_lines(self, pairs: Array, pixels: Indices) -> Array:
         """Keep a pair only where the criterion prefers it to one line and both its lines are significant."""
         noise = self.noise.of(pixels)
+        strong = stronger(pairs)
         with np.errstate(divide="ignore", invalid="ignore"):
-            second = pairs[A2] ** 2 * pairs[FIXED] > pairs[A1] ** 2 * pairs[FIXED + 1]
             share = np.abs(pairs[A1]) / (np.abs(pairs[A1]) + np.abs(pairs[A2]))
-        strong = np.where(second, pairs[[C2, W2]], pairs[[C1, W1]])
         between = np.nan_to_num(share * pairs[[C1, W1]] + (1 - share) * pairs[[C2, W2]], nan=0.1)
         between[1] += 0.5 * np.abs(pairs[C1] - pairs[C2])
         low, high = self.setup.bounds[[0, 2], None], self.setup.bounds[[1, 3], None]
@@ -225,3 +239,11 @@ class Block:
                 same = strong[(solved[DEGREE, strong] == degree) & (solved[LINES, strong] == lines)]
                 if same.size:
                     solved[:, same] = self.refine(pixels[same], solved[:4, same], lines, degree)
+
+
+def stronger(pairs: Array) -> Array:
+    """Return centre and width, (2, pixel), of the more significant line of each pair."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        second = pairs[A2] ** 2 * pairs[FIXED] > pairs[A1] ** 2 * pairs[FIXED + 1]
+    chosen: Array = np.nan_to_num(np.where(second, pairs[[C2, W2]], pairs[[C1, W1]]))
+    return chosen

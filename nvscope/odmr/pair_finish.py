@@ -13,7 +13,7 @@ from nvscope.odmr.shapes import SAFE_FAST
 
 __all__ = ["ROWS", "finish"]
 
-BATCH = 64
+BATCH = 32
 ROWS = 28
 # rows of a table of solutions; variances are those of unit weight
 (C1, W1, C2, W2, LEVEL, A1, A2, TILT, BEND) = range(9)
@@ -74,33 +74,34 @@ def finish(pixel, q, lines, degree, order, base, found, table):
                         held[i - 1, s] = diagonal[i, s]
                 for s in range(count):
                     diagonal[i, s] += inverse[k, i, s] * inverse[k, i, s]
-        for s in range(count):
-            t = first + s
-            for k in range(ROWS):
-                table[k, t] = 0.0
-            for k in range(4):
-                table[k, t] = q[k, t]
-            for k in range(linear):
-                row = LEVEL + (order[k] if order[k] < 3 else order[k] - 4)
-                table[row, t] = full[k, s]
-                table[VARIANCE + row, t] = diagonal[k, s]
-            for k in range(2 * lines):
+        for k in range(ROWS):
+            for s in range(count):
+                table[k, first + s] = q[k, first + s] if k < 4 else 0.0
+        for k in range(linear):
+            row = LEVEL + (order[k] if order[k] < 3 else order[k] - 4)
+            for s in range(count):
+                table[row, first + s] = full[k, s]
+                table[VARIANCE + row, first + s] = diagonal[k, s]
+        for k in range(2 * lines):
+            for s in range(count):
                 amplitude = full[1 + k // 2, s]
-                table[VARIANCE + k, t] = diagonal[linear + k, s] / (amplitude * amplitude)
-            for k in range(lines):
-                table[FIXED + k, t] = held[k, s]
-            if lines == 2:
-                covariance = 0.0
-                for k in range(linear + 2, size):
-                    covariance += inverse[k, linear, s] * inverse[k, linear + 2, s]
-                table[COVARIANCE, t] = covariance / (full[1, s] * full[2, s])
-            gain = 0.0
-            for k in range(2):
-                if size + k < columns:
-                    gain += z[size + k, s] * z[size + k, s]
-                table[GAIN_ONE + k, t] = gain
-            table[OUTCOME, t] = found[FOUND_OUTCOME, t]
-            table[PASSES, t] = found[FOUND_OUTCOME + 1, t]
-            table[CHI2, t] = found[FOUND_OUTCOME + 2, t]
-            table[DEGREE, t] = degree
-            table[LINES, t] = lines
+                table[VARIANCE + k, first + s] = diagonal[linear + k, s] / (amplitude * amplitude)
+        for k in range(lines):
+            for s in range(count):
+                table[FIXED + k, first + s] = held[k, s]
+        for k in range(linear + 2, size if lines == 2 else 0):
+            for s in range(count):
+                shared = inverse[k, linear, s] * inverse[k, linear + 2, s]
+                table[COVARIANCE, first + s] += shared / (full[1, s] * full[2, s])
+        for k in range(2):
+            for s in range(count):
+                before = table[GAIN_ONE, first + s] if k == 1 else 0.0
+                more = z[size + k, s] if size + k < columns else 0.0
+                table[GAIN_ONE + k, first + s] = before + more * more
+        for k in range(3):
+            row = CHI2 if k == 2 else OUTCOME + k
+            for s in range(count):
+                table[row, first + s] = found[FOUND_OUTCOME + k, first + s]
+        for s in range(count):
+            table[DEGREE, first + s] = degree
+            table[LINES, first + s] = lines

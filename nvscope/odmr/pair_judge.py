@@ -8,10 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from nvscope.odmr.neighbours import Surroundings
 from nvscope.odmr.pair_finish import A1, A2, C1, C2, CHI2, DEGREE, FIXED, GAIN_ONE, LINES, OUTCOME, VARIANCE, W1, W2
+from nvscope.odmr.shapes import SAFE_FAST
 
 __all__ = [
     "Noise",
@@ -28,11 +30,13 @@ __all__ = [
 Array = NDArray[np.float64]
 
 SURE = 7.0  # amplitude over error from which a line is not doubted
-OVERLAP = 1.3  # lines closer than this many times the sum of their half widths are looked at again
+OVERLAP = 0.8  # lines closer than this many times the sum of their half widths are looked at again
+BROAD = 0.1  # share of a window from which a line may be a bent baseline
 UNLIKE = 4.0  # ratio of widths that is doubted
 WORSE = 5.0  # excess of chi2 over that of the other pixels, in its own scatter, that is doubted
 UNLIKE_WIDTHS, UNLIKE_DEPTHS = 0.4, 0.4  # usual difference of the logarithms within a pair
 OPPOSITE = 8.0  # what opposite signs count, in chi2
+CANCELLING = 12.0  # what they count besides where the lines overlap: most of either is then not to be seen
 MOST = 6.0  # scale of chi2 from which differences within a pair count ever less
 ODD_PLACE = 8.0  # the same for distance from the surroundings
 
@@ -112,7 +116,9 @@ def misgiving(table: Array, noise: Noise) -> Array:
             known = table[VARIANCE + first] / one**2 + table[VARIANCE + second] / two**2
             spread = usual**2 + np.minimum(variance * known, 1.0)
             total += MOST * np.log1p(np.log(np.abs(one / two)) ** 2 / spread / MOST)
-    result: Array = np.where(table[LINES] == 2, total + OPPOSITE * (table[A1] * table[A2] < 0), 0.0)
+    overlapping = np.abs(table[C1] - table[C2]) < table[W1] + table[W2]
+    total += np.where(table[A1] * table[A2] < 0, OPPOSITE + CANCELLING * overlapping, 0.0)
+    result: Array = np.where(table[LINES] == 2, total, 0.0)
     return result
 
 
@@ -154,15 +160,26 @@ def useless_term(table: Array, noise: Noise, degree: int) -> NDArray[np.bool_]:
 
 def doubt(table: Array, noise: Noise, bounds: Array) -> NDArray[np.bool_]:
     """Which solutions may not be the best there is."""
-    pair = table[LINES] == 2
-    wide = np.where(pair, np.maximum(table[W1], table[W2]), table[W1])
-    narrow = np.where(pair, np.minimum(table[W1], table[W2]), table[W1])
-    odd = (wide > UNLIKE * narrow) | (wide > 0.99 * bounds[3]) | (narrow < 1.01 * bounds[2])
-    odd |= pair & ((table[A1] * table[A2] < 0) | (np.abs(table[C1] - table[C2]) < OVERLAP * (table[W1] + table[W2])))
     free = freedom(table, noise)
     misfit = table[CHI2] / free / noise.unit
     usual = float(np.median(misfit))
-    bad = misfit > usual * (1 + WORSE * np.sqrt(2 / free))
-    faint = ~(weakest_line(table, noise) > SURE)
-    result: NDArray[np.bool_] = faint | odd | bad | (table[OUTCOME] != 0)
-    return result
+    doubted = np.empty(table.shape[1], np.bool_)
+    suspect(table, noise_variance(table, noise), misfit, free, usual, bounds, doubted)
+    return doubted
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=SAFE_FAST)
+def suspect(table, variance, misfit, free, usual, bounds, doubted):  # type: ignore[no-untyped-def]
+    """Mark what is faint, odd or fitted worse than the `usual` misfit."""
+    least, widest = 1.01 * bounds[2], BROAD * bounds[3]
+    for s in range(table.shape[1]):
+        a, b, w, v = table[A1, s], table[A2, s], table[W1, s], table[W2, s]
+        needed = SURE * SURE * variance[s]
+        fine = a * a > needed * table[FIXED, s] and least < w < widest and table[OUTCOME, s] == 0.0
+        excess = misfit[s] - usual
+        fine = fine and not (excess > 0.0 and excess * excess * free[s] > 2.0 * (WORSE * usual) ** 2)
+        if table[LINES, s] == 2.0:
+            fine = fine and b * b > needed * table[FIXED + 1, s] and least < v < widest and a * b > 0.0
+            fine = fine and w < UNLIKE * v and v < UNLIKE * w
+            fine = fine and abs(table[C1, s] - table[C2, s]) > OVERLAP * (w + v)
+        doubted[s] = not fine

@@ -19,6 +19,7 @@ __all__ = ["ask_neighbours"]
 Array = NDArray[np.float64]
 
 SURE = 6.0  # amplitude over its error from which a pixel is listened to
+CONTENT = 4.0  # ... from which it need not ask
 COARSEST = 6  # pixels along an edge below which binning stops
 
 
@@ -31,8 +32,8 @@ def ask_neighbours(engine: PairFit, signal: NDArray[Any], solved: Solved, thread
     two and asked instead.
     """
     grid = signal.shape[1:]
-    lines, sure = _lines(engine.setup, solved, grid)
-    chosen = np.flatnonzero(~sure.ravel() & np.isfinite(solved.table[F]))
+    lines, sure, content = _lines(engine.setup, solved, grid)
+    chosen = np.flatnonzero(~content.ravel() & np.isfinite(solved.table[F]))
     if not chosen.size:
         return
     around = _look_around(engine, signal, lines, sure, chosen, threads)
@@ -60,17 +61,18 @@ def ask_neighbours(engine: PairFit, signal: NDArray[Any], solved: Solved, thread
     for_all(again, blocks(chosen.size), threads)
 
 
-def _lines(setup: Setup, solved: Solved, grid: tuple[int, ...]) -> tuple[Array, NDArray[np.bool_]]:
-    """Return c1, w1, c2, w2 in units of x, (4, y, x), and which pixels are sure of both lines."""
+def _lines(setup: Setup, solved: Solved, grid: tuple[int, ...]) -> tuple[Array, NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return c1, w1, c2, w2 in units of x, (4, y, x), which pixels are sure of both lines, and which content."""
     table = solved.table
     with np.errstate(divide="ignore", invalid="ignore"):
-        clear = np.minimum(np.abs(table[A]) / table[A + 2], np.abs(table[A + 1]) / table[A + 3]) > SURE
-    sure = (solved.status == 0) & clear
+        clear = np.minimum(np.abs(table[A]) / table[A + 2], np.abs(table[A + 1]) / table[A + 3])
+    sure = (solved.status == 0) & (clear > SURE)
+    content = (solved.status == 0) & (clear > CONTENT)
     lines = np.stack([
         (table[F] - setup.middle) / setup.unit, table[W] / setup.unit,
         (table[F + 1] - setup.middle) / setup.unit, table[W + 1] / setup.unit,
     ])  # fmt: skip
-    return lines.reshape(4, *grid), sure.reshape(grid)
+    return lines.reshape(4, *grid), sure.reshape(grid), content.reshape(grid)
 
 
 def _look_around(
@@ -90,7 +92,7 @@ def _look_around(
     setup = replace(engine.setup, weights=binned_weights(engine.setup.weights, sure.shape))
     coarse = PairFit(setup)
     solved = solve(coarse, rough.reshape(rough.shape[0], -1), np.empty((0, 4)), threads)
-    coarse_lines, coarse_sure = _lines(setup, solved, rough.shape[1:])
+    coarse_lines, coarse_sure, _ = _lines(setup, solved, rough.shape[1:])
     every = np.arange(coarse_sure.size)
     beyond = _look_around(coarse, rough, coarse_lines, coarse_sure, every, threads)
     known = np.where(coarse_sure.ravel(), coarse_lines.reshape(4, -1), beyond.lines)
