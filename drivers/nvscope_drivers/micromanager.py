@@ -49,6 +49,7 @@ class MicroManagerSettings(Frozen):
     )
     trigger_internal: str = Field(default="Internal", description="its value for free running")
     trigger_external: str = Field(default="External", description="its value for one exposure per trigger")
+    gain_property: str = Field(default="Gain", description="property that sets the gain, where the camera has it")
     roi: tuple[int, int, int, int] | None = Field(default=None, description="x, y, width, height in pixels")
     buffer_megabytes: int = Field(default=128, ge=1, le=16384, description="circular buffer")
     number_tags: tuple[str, ...] = Field(
@@ -204,6 +205,13 @@ class MicroManagerCamera:
             self._core.setExposure(self.LABEL, seconds * 1e3)
             self._exposure = seconds
             self._check_exposure()
+
+    def set_gain(self, gain: float) -> None:
+        """Set the gain, where the camera has one under that name."""
+        if not self._core.hasProperty(self.LABEL, self._settings.gain_property):
+            raise LimitError(f"{self._name}: has no property {self._settings.gain_property!r}; set gain_property")
+        with self._speaking(f"set a gain of {gain:g}"):
+            self._core.setProperty(self.LABEL, self._settings.gain_property, gain)
 
     def _check_exposure(self) -> None:
         if self._exposure is None:

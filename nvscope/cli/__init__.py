@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from nvscope.cli import control, data, devices, plan, run, sim, version, watch
+from nvscope.cli import control, data, devices, live, plan, run, sim, version, watch
 from nvscope.errors import ConfigError, LimitError, NvscopeError
 
 DONE, FAILED, USAGE, ABORTED = 0, 1, 2, 3
@@ -21,6 +21,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 run.register(app)
+live.register(app)
 plan.register(app)
 sim.register(app)
 devices.register(app)

@@ -50,7 +50,7 @@ def register(app: typer.Typer) -> None:
         if not found:
             raise ConfigError(f"{selection.source}: simulator.program: no simulator called {name!r} is installed")
         serve = found[0].load()
-        gone = _watch_stdin() if until_stdin_closes else threading.Event()
+        gone = watch_stdin() if until_stdin_closes else threading.Event()
         with contextlib.suppress(KeyboardInterrupt):  # the ordinary way to end it
             serve(
                 selection.rig,
@@ -65,7 +65,7 @@ def register(app: typer.Typer) -> None:
             )
 
 
-def _watch_stdin() -> threading.Event:
+def watch_stdin() -> threading.Event:
     """Set an event when standard input closes: the process that started us has gone."""
     gone = threading.Event()
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from nvscope.errors import ConfigError, NvscopeError
+
+if TYPE_CHECKING:
+    from nvscope.stream.control import RunInfo
 
 
 def register(app: typer.Typer) -> None:
@@ -41,7 +44,7 @@ def register(app: typer.Typer) -> None:
             raise ConfigError(f"--map {tab}: one of {', '.join(BY_NAME)}")
         watched = gui.Watch(
             directory=None if directory is None else find_run(directory, runs),
-            wanted=lambda info: (run is None or run in info.run) and process in (None, info.pid),
+            wanted=_Wanted(run, process),
             mode=theme,
             size=_size(size),
             point=point,
@@ -52,6 +55,19 @@ def register(app: typer.Typer) -> None:
             print(screenshot)
             return
         raise typer.Exit(gui.watch(watched, methods, _launcher()))
+
+
+class _Wanted:
+    """Which runs to look at: those of a name, and that of a process before any other."""
+
+    def __init__(self, name: str | None, process: int | None) -> None:
+        self._name, self._process = name, process
+
+    def __call__(self, info: RunInfo) -> bool:
+        if self._process is not None and info.pid != self._process:
+            return False
+        self._process = None  # once it has been found; when it has ended others may follow
+        return self._name is None or self._name in info.run
 
 
 def _gui() -> tuple[Any, Any]:

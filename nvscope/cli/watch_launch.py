@@ -32,17 +32,18 @@ class CommandLauncher:
 
     Parameters
     ----------
-    arguments : sequence of str
-        More arguments for every ``nvscope run`` it starts.
+    arguments, live_arguments : sequence of str
+        More arguments for every ``nvscope run`` and ``nvscope live`` it starts.
 
     Attributes
     ----------
     processes : list of Popen
-        The runs started here that had not ended when the last was started.
+        What was started here and had not ended when the last was started.
     """
 
-    def __init__(self, arguments: Sequence[str] = ()) -> None:
+    def __init__(self, arguments: Sequence[str] = (), live_arguments: Sequence[str] = ()) -> None:
         self._arguments = tuple(arguments)
+        self._live_arguments = tuple(live_arguments)
         self.processes: list[subprocess.Popen[bytes]] = []
 
     def sequences(self) -> dict[str, str]:
@@ -89,20 +90,24 @@ class CommandLauncher:
             command += ["--set", setting]
         if request.note:
             command += ["--note", request.note]
+        return self._spawn("run", [*command, *self._arguments], subprocess.DEVNULL)
+
+    def live(self, rig: str, sample: str) -> str:
+        """Start ``nvscope live`` as a process that ends, safely, with this one; returns the file its output goes to."""
+        select(rig, sample, None)
+        command = [sys.executable, "-m", "nvscope.cli", "live", "--no-window", "--until-stdin-closes"]
+        command += ["--rig", rig, "--sample", sample]
+        return self._spawn("live", [*command, *self._live_arguments], subprocess.PIPE)
+
+    def _spawn(self, verb: str, command: list[str], stdin: int) -> str:
         folder = Path(platformdirs.user_log_dir("nvscope", appauthor=False))
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError:
             folder = Path(tempfile.gettempdir())
-        log = folder / f"run-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.log"
+        log = folder / f"{verb}-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.log"
         with log.open("wb") as output:
-            process = subprocess.Popen(
-                [*command, *self._arguments],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                **_detached(),
-            )
+            process = subprocess.Popen(command, stdin=stdin, stdout=output, stderr=subprocess.STDOUT, **_detached())
         self.processes = [*(one for one in self.processes if one.poll() is None), process]
         return str(log)
 

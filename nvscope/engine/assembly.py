@@ -39,11 +39,14 @@ def assemble(
     sample: Sample,
     loading: Loading,
     instruments: Mapping[str, Connected],
-    sink: FrameSink,
+    sink: FrameSink | None,
     clock: Clock,
     observe: Observer,
 ) -> RigDevices:
-    """Make the devices; raises `ConfigError` when an instrument is missing or cannot play its role."""
+    """Make the devices; raises `ConfigError` when an instrument is missing or cannot play its role.
+
+    Without a `sink` there is nowhere to record: ODMR points are refused.
+    """
 
     def play(name: str, role: type[RoleT]) -> tuple[RoleT, Worker]:
         if name not in instruments:

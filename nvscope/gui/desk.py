@@ -21,7 +21,7 @@ from nvscope.gui.model.points import PointRecord
 from nvscope.gui.model.selection import Selection
 from nvscope.gui.model.session import Session, Snapshot
 from nvscope.gui.spectrometer import Spectrometer
-from nvscope.stream.control import Control, Region, Reply, Verb, ask
+from nvscope.stream.control import Control, Region, Reply, Verb, ask, running
 from nvscope.stream.messages import PointClosed
 
 CONTROL_TIMEOUT = 15.0
@@ -99,6 +99,11 @@ class Desk:
         return self._mailbox is not None
 
     @property
+    def by_hand(self) -> bool:
+        """Whether this desk looks at instruments that are held without a run."""
+        return self.link.run is not None and self.link.run.kind == "live"
+
+    @property
     def point(self) -> PointRecord | None:
         """The point looked at."""
         if self.shown is not None and self.shown in self.session.points:
@@ -130,7 +135,7 @@ class Desk:
         if batch.generation != self._generation:
             self._generation = batch.generation
             self._start_over()
-            if batch.link.run is not None:
+            if batch.link.run is not None and batch.link.run.kind == "run":
                 self._open_archive(Path(batch.link.run.directory))
         ended = batch.link.state == "ended" and self.link.state != "ended"
         self.link = batch.link
@@ -205,7 +210,8 @@ class Desk:
         """Have the maps read that are looked at or needed for a curve, one point at a time."""
         run = self.link.run
         if self._archive is None:
-            wants = run is not None and self.link.state in ("connected", "silent") and not self._disk.pending("open")
+            reachable = run is not None and run.kind == "run" and self.link.state in ("connected", "silent")
+            wants = reachable and not self._disk.pending("open")
             if wants and run is not None and time.monotonic() > self._retry_at:
                 self._open_archive(Path(run.directory))  # the run may have begun writing since
             return
@@ -349,6 +355,26 @@ class Desk:
 
         key = (msgspec.json.encode(request), then)
         self._voice.ask(key, lambda: ask(run.control, request, CONTROL_TIMEOUT), answered)
+
+    def let_go(self, patience: float = 30.0) -> None:
+        """End a session by hand and wait until its instruments are free; blocks, for a background thread.
+
+        Raises
+        ------
+        NvscopeError
+            If they are not free in time.
+        """
+        run = self.link.run
+        if run is None or not self.by_hand or self.link.state == "ended":
+            return
+        reply = ask(run.control, Control("abort"), CONTROL_TIMEOUT)
+        if not reply.ok:
+            raise NvscopeError(f"{run.run}: {reply.text}")
+        deadline = time.monotonic() + patience
+        while any(other.pid == run.pid for other in running()):
+            if time.monotonic() > deadline:
+                raise NvscopeError(f"{run.run} has not let go of the instruments within {patience:g} s")
+            time.sleep(0.1)
 
     def close(self) -> None:
         """End the background threads."""

@@ -66,3 +66,7 @@ class Launcher(Protocol):
     def start(self, request: Request) -> str:
         """Start the run as a process of its own; returns where its output goes."""
         ...
+
+    def live(self, rig: str, sample: str) -> str:
+        """Hold a rig's instruments in a process that ends safely with this one; returns where its output goes."""
+        ...

@@ -8,7 +8,7 @@ from pathlib import Path
 import platformdirs
 from PySide6.QtCore import QByteArray, QSettings
 
-VERSION = 1
+VERSION = 2
 """Of the layout; another version's is not restored."""
 
 

@@ -8,7 +8,7 @@ from collections import deque
 from functools import partial
 from pathlib import Path
 
-from PySide6.QtCore import QSize, Qt, QTimer
+from PySide6.QtCore import QByteArray, QSize, Qt, QTimer
 from PySide6.QtGui import QCloseEvent, QKeySequence, QShortcut
 from PySide6.QtWidgets import (
     QApplication,
@@ -23,6 +23,7 @@ from nvscope.gui.desk import Desk
 from nvscope.gui.launch import Launcher
 from nvscope.gui.preferences import VERSION, Preferences
 from nvscope.gui.widgets import theme as themes
+from nvscope.gui.widgets.by_hand import ByHandView
 from nvscope.gui.widgets.camera import CameraView
 from nvscope.gui.widgets.control import ControlView
 from nvscope.gui.widgets.header import Header
@@ -86,6 +87,7 @@ class Window(QMainWindow):
         self.versus = VersusView(desk)
         self.housekeeping = HousekeepingView(desk)
         self.control = ControlView(desk)
+        self.by_hand = ByHandView(desk)
         self.views: tuple[View, ...] = (
             self.camera,
             self.maps,
@@ -93,7 +95,10 @@ class Window(QMainWindow):
             self.versus,
             self.housekeeping,
             self.control,
+            self.by_hand,
         )
+        self._for_hands = False
+        self._run_layout: QByteArray | None = None
         self._turn = deque(self.views)
         self.docks = {view.name: self._dock(view) for view in self.views}
         self._place_bars()
@@ -140,13 +145,23 @@ class Window(QMainWindow):
             self.addToolBar(area, bar)
 
     def lay_out(self) -> None:
-        """Put the docks where they belong: camera over spectrum, maps over s(T), control over housekeeping."""
+        """Put the docks where they belong: camera over spectrum, maps over s(T), control over housekeeping.
+
+        By hand there are the camera, the switches, and the readings.
+        """
         left, right = Qt.DockWidgetArea.LeftDockWidgetArea, Qt.DockWidgetArea.RightDockWidgetArea
-        for dock in self.docks.values():
+        by_hand = ("camera", "housekeeping", "by-hand")
+        for name, dock in self.docks.items():
             dock.setFloating(False)
-            dock.setVisible(True)
-        camera, maps, spectrum, versus, housekeeping, control = (self.docks[view.name] for view in self.views)
+            dock.setVisible(name in by_hand if self._for_hands else name != "by-hand")
+        camera, maps, spectrum, versus, housekeeping, control, hands = (self.docks[view.name] for view in self.views)
         self.addDockWidget(left, camera)
+        if self._for_hands:
+            self.addDockWidget(right, hands)
+            self.splitDockWidget(hands, housekeeping, Qt.Orientation.Vertical)
+            self.resizeDocks([camera, hands], [800, 420], Qt.Orientation.Horizontal)
+            self.resizeDocks([hands, housekeeping], [450, 280], Qt.Orientation.Vertical)
+            return
         self.splitDockWidget(camera, maps, Qt.Orientation.Horizontal)
         self.addDockWidget(right, control)
         self.splitDockWidget(camera, spectrum, Qt.Orientation.Vertical)
@@ -178,7 +193,7 @@ class Window(QMainWindow):
             "outlines": self.camera.outlines.toggle,
             "theme": self.toggle_theme,
             "layout": self.lay_out,
-            "pause": self.control.toggle_pause,
+            "pause": self._pause,
             "skip": self.control.skip.click,
             "abort": self.control.abort.click,
             "next": self.control.next.click,
@@ -204,6 +219,8 @@ class Window(QMainWindow):
 
     def redraw(self) -> None:
         """Draw what has changed since the last time."""
+        if self.desk.by_hand != self._for_hands and self.desk.link.state == "connected":
+            self._change_hands()
         self.header.refresh(self.theme)
         self.timeline.refresh()
         deadline = time.monotonic() + DRAW_BUDGET
@@ -216,6 +233,17 @@ class Window(QMainWindow):
             if time.monotonic() > deadline:
                 break
         self.redraws += drawn
+
+    def _change_hands(self) -> None:
+        """Show what belongs to instruments held by hand, or what belongs to a run as it was left."""
+        self._for_hands = self.desk.by_hand
+        if self._for_hands:
+            self._run_layout = self.saveState(VERSION)
+            self.lay_out()
+        else:
+            self.lay_out()
+            if self._run_layout is not None:
+                self.restoreState(self._run_layout, VERSION)
 
     def set_theme(self, mode: themes.Mode) -> None:
         """Change colours."""
@@ -238,7 +266,7 @@ class Window(QMainWindow):
         while time.monotonic() < deadline:
             self.desk.step()
             QApplication.processEvents()
-            quiet = quiet + 1 if self.desk.idle and self.desk.point is not None else 0
+            quiet = quiet + 1 if self.desk.idle and self._complete() else 0
             if quiet > 5:
                 self.draw_all()
                 if self.desk.idle:  # drawing may have asked for more: a Tc, maps of earlier points
@@ -246,6 +274,14 @@ class Window(QMainWindow):
             time.sleep(0.01)
         self.draw_all()
         return False
+
+    def _complete(self) -> bool:
+        """Whether there is something to look at."""
+        if not self.desk.by_hand:
+            return self.desk.point is not None
+        self.redraw()
+        readings = self.desk.session.history.get("temperature", ())
+        return self.desk.session.frame is not None and bool(self.by_hand.edits) and len(readings) > 2
 
     def draw_all(self) -> None:
         """Draw everything now, however short ago it was drawn."""
@@ -271,6 +307,12 @@ class Window(QMainWindow):
     def _pin_cursor(self) -> None:
         if self.desk.selection.cursor is not None:
             self.desk.selection.pin(*self.desk.selection.cursor)
+
+    def _pause(self) -> None:
+        if self.desk.by_hand:
+            self.by_hand.halt.click()
+        else:
+            self.control.toggle_pause()
 
     def _compare(self, mode: str) -> None:
         """Compare with the point before, or stop comparing if this is what is shown."""
@@ -304,7 +346,7 @@ class Window(QMainWindow):
             return
         from nvscope.gui.widgets.start import StartDialog
 
-        StartDialog(self.launcher, self.theme, self).open()
+        StartDialog(self.launcher, self.theme, self, before=self.desk.let_go).open()
 
     def _ask_picture(self) -> None:
         chosen, _ = QFileDialog.getSaveFileName(self, "Picture of the window", "nvscope.png", "PNG (*.png)")
@@ -329,7 +371,8 @@ class Window(QMainWindow):
     def remember(self) -> None:
         """Write down layout, theme and levels."""
         self.preferences.set("geometry", self.saveGeometry())
-        self.preferences.set("state", self.saveState(VERSION))
+        layout = self._run_layout if self._for_hands and self._run_layout is not None else self.saveState(VERSION)
+        self.preferences.set("state", layout)
         self.preferences.set_numbers("camera-levels", self.camera.levels or ())
         self.preferences.save()
 

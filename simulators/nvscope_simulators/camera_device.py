@@ -121,6 +121,14 @@ class LabCamera(CameraDevice):
             setter=LabCamera._set_trigger,
             allowed_values=TRIGGER_SOURCES,
         )
+        self._gain = 1.0
+        self.register_property(
+            "Gain",
+            property_type=float,
+            getter=lambda camera: camera._gain,
+            setter=LabCamera._set_gain,
+            limits=(1.0, 16.0),
+        )
 
     # ------------------------------------------------------------------ what Micro-Manager asks
 
@@ -180,6 +188,10 @@ class LabCamera(CameraDevice):
 
     def _set_trigger(self, value: str) -> None:
         self._external = value == "External"
+
+    def _set_gain(self, value: float) -> None:
+        """Amplify what the sensor gives, its black level included, up to saturation."""
+        self._gain = float(value)
 
     def get_roi(self) -> tuple[int, int, int, int]:
         """Return x, y, width and height of the region."""
@@ -252,7 +264,10 @@ class LabCamera(CameraDevice):
                     continue
                 if buffer is None or buffer.nbytes != size or frame.shape != shape:
                     raise LabCameraError(f"frame {frame.number} is not {shape} pixels of 16 bits")
-                get_buffer(shape, np.uint16)[:] = np.frombuffer(buffer, dtype="<u2").reshape(shape)
+                image = np.frombuffer(buffer, dtype="<u2").reshape(shape)
+                if self._gain != 1.0:
+                    image = np.minimum(image * self._gain, self._sensor().saturation)
+                get_buffer(shape, np.uint16)[:] = image
                 taken += 1
                 moved = time.monotonic()
                 if taken == n:  # the core does not come back after the last frame

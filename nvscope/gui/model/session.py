@@ -344,6 +344,9 @@ class Session:
 
     def pixel_size(self) -> float:
         """Edge of a pixel at the culet (m), NaN if unknown."""
+        told = self.status.values if self.status is not None else {}
+        if "pixel_size" in told:
+            return told["pixel_size"]
         for record in reversed(self.points.values()):
             size = record.attrs.get("pixel_size")
             if isinstance(size, int | float) and size > 0:
@@ -354,6 +357,8 @@ class Session:
 
     def saturation(self) -> float:
         """Counts at which a pixel is saturated; the end of 16 bits if the camera does not say."""
+        if self.status is not None and "saturation" in self.status.values:
+            return self.status.values["saturation"]
         for record in reversed(self.points.values()):
             value = record.attrs.get("saturation")
             if isinstance(value, int | float) and value > 0:

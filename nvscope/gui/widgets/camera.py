@@ -171,7 +171,7 @@ class CameraView(View):
         if session.frame is not None and following:
             frame, image = session.frame
             record = session.points.get(frame.point)
-            text = f"point {frame.point} · sweep {frame.sweep}"
+            text = "by hand" if self.desk.by_hand else f"point {frame.point} · sweep {frame.sweep}"
             if frame.reference:
                 text += " · microwaves off"
             elif record is not None and frame.step < len(record.frequencies):

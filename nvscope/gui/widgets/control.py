@@ -21,20 +21,18 @@ from PySide6.QtWidgets import (
     QProgressBar,
     QPushButton,
     QSplitter,
-    QTextBrowser,
     QToolButton,
 )
 
 from nvscope.gui.desk import Desk
-from nvscope.gui.model.journal import LogEntry
+from nvscope.gui.widgets.log import AnswerLabel, LogBrowser
 from nvscope.gui.widgets.parameters import ParametersDialog
 from nvscope.gui.widgets.plotting import Table
-from nvscope.gui.widgets.text import clock_text, since_text
+from nvscope.gui.widgets.text import clock_text
 from nvscope.gui.widgets.view import View
 from nvscope.stream.control import Verb
 
 _VERDICT_INK = {"valid": "good", "degraded": "warning", "invalid": "error"}
-_ANSWER_SHOWN = 8.0
 
 
 class ControlView(View):
@@ -46,7 +44,6 @@ class ControlView(View):
 
     def __init__(self, desk: Desk) -> None:
         super().__init__(desk)
-        self._answer: tuple[float, tuple[bool, str]] | None = None
         self.progress = QProgressBar()
         self.progress.setTextVisible(False)
         self.progress.setRange(0, 1000)
@@ -64,9 +61,7 @@ class ControlView(View):
         self.steps.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.steps.setTextElideMode(Qt.TextElideMode.ElideRight)
         self.steps.setToolTip("Steps of the sequence, with the rig time each was planned to take")
-        self.log = QTextBrowser()
-        self.log.setOpenLinks(False)
-        self.log.setToolTip("Notes, warnings, certificates and changes of state, newest first")
+        self.log = LogBrowser()
         self.split = QSplitter(Qt.Orientation.Vertical)
         self.split.addWidget(self.steps)
         self.split.addWidget(self.log)
@@ -76,11 +71,9 @@ class ControlView(View):
             self.body.addWidget(widget)
         self.body.addWidget(self.split, 1)
         self._build_buttons()
-        self.answer = self.muted_label()
-        self.answer.setWordWrap(True)
+        self.answer = AnswerLabel()
         self.body.addWidget(self.answer)
         self._built: Hashable = None
-        self._logged: Hashable = None
 
     def _build_buttons(self) -> None:
         row = QHBoxLayout()
@@ -199,8 +192,8 @@ class ControlView(View):
         self._write_times(over)
         self._write_certificate()
         self._fill_steps()
-        self._fill_log()
-        self._write_answer()
+        self.log.refresh(self.desk, self.theme)
+        self.answer.refresh(self.desk, self.theme)
 
     def table(self) -> Table:
         """Return the log."""
@@ -265,35 +258,6 @@ class ControlView(View):
             self.steps.addItem(item)
         if 0 <= steps.current < self.steps.count():
             self.steps.scrollToItem(self.steps.item(steps.current), QAbstractItemView.ScrollHint.PositionAtCenter)
-
-    def _fill_log(self) -> None:
-        session = self.desk.session
-        key = (id(session), session.revision["log"], self.theme.mode)
-        if key == self._logged:
-            return
-        self._logged = key
-        newest = list(session.log)[-200:]
-        begin = next((entry.rig_time for entry in session.log if entry.rig_time is not None), 0.0) or 0.0
-        self.log.setHtml("".join(self._line(entry, begin) for entry in reversed(newest)))
-
-    def _line(self, entry: LogEntry, begin: float) -> str:
-        ink = self.theme.severity(entry.severity)
-        when = "" if entry.rig_time is None else since_text(entry.rig_time - begin)
-        return (
-            f'<div style="margin-bottom:2px"><span style="color:{self.theme.muted}">{when}</span> '
-            f'<span style="color:{ink}">{html.escape(entry.kind)}</span> {html.escape(entry.text)}</div>'
-        )
-
-    def _write_answer(self) -> None:
-        if self.desk.answer is not None and (self._answer is None or self._answer[1] is not self.desk.answer):
-            self._answer = (time.monotonic(), self.desk.answer)
-        shown = self._answer is not None and time.monotonic() - self._answer[0] < _ANSWER_SHOWN
-        if not shown or self._answer is None:
-            self.answer.setText("")
-            return
-        ok, text = self._answer[1]
-        ink = self.theme.muted if ok else self.theme.error
-        self.answer.setText(f'<span style="color:{ink}">{html.escape(text)}</span>')
 
 
 def _button(text: str, tip: str) -> QPushButton:

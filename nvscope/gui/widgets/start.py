@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from PySide6.QtCore import Qt, QTimer
@@ -43,10 +44,19 @@ class StartDialog(QDialog):
         What can be started.
     theme : Theme
         Colours.
+    before : callable
+        Frees the instruments before anything is started; called in a background thread.
     """
 
-    def __init__(self, launcher: Launcher, theme: Theme, parent: QWidget | None = None) -> None:
+    def __init__(
+        self,
+        launcher: Launcher,
+        theme: Theme,
+        parent: QWidget | None = None,
+        before: Callable[[], None] = lambda: None,
+    ) -> None:
         super().__init__(parent)
+        self._before = before
         self.setObjectName("start")
         self.setWindowTitle("Start a run")
         self.resize(1000, 640)
@@ -117,6 +127,13 @@ class StartDialog(QDialog):
         self.start.clicked.connect(self._start)
         cancel = QPushButton("Cancel")
         cancel.clicked.connect(self.reject)
+        self.live = QPushButton("By hand …")
+        self.live.setToolTip(
+            "<p>Hold this rig's instruments without a run: camera, laser, microwaves, temperature and field by hand. "
+            "Closing the window makes the rig safe.</p>"
+        )
+        self.live.clicked.connect(self._hold)
+        buttons.addWidget(self.live)
         buttons.addStretch(1)
         buttons.addWidget(cancel)
         buttons.addWidget(self.start)
@@ -216,17 +233,31 @@ class StartDialog(QDialog):
 
     def _start(self) -> None:
         request = self.request()
-        self.start.setEnabled(False)
+        self._launch(lambda: self.launcher.start(request))
+
+    def _hold(self) -> None:
+        rig, sample = self.rig.currentText(), self.sample.currentText()
+        self._launch(lambda: self.launcher.live(rig, sample))
+
+    def _launch(self, work: Callable[[], str]) -> None:
+        """Free the instruments, start, close; or say what is wrong."""
+        for button in (self.start, self.live):
+            button.setEnabled(False)
         self.verdict.setText("starting …")
+
+        def freed() -> str:
+            self._before()
+            return work()
 
         def started(outcome: Outcome) -> None:
             if outcome.error is not None:
                 self._refuse(str(outcome.error))
+                self.live.setEnabled(True)
                 return
             self.log = str(outcome.result)
             self.accept()
 
-        self._errands.ask("start", lambda: self.launcher.start(request), started)
+        self._errands.ask("start", freed, started)
 
     def done(self, result: int) -> None:
         """Close; the thread ends with the dialog."""

@@ -173,7 +173,7 @@ QToolButton, QPushButton, QComboBox, QLineEdit, QSpinBox, QPlainTextEdit {
   background: $raised; color: $text; border: 1px solid $line; border-radius: 4px; padding: 3px 8px; }
 QToolButton { padding: 2px 6px; }
 QToolButton:hover, QPushButton:hover, QComboBox:hover { border-color: $accent; }
-QToolButton:checked { color: $accent; border-color: $accent; }
+QToolButton:checked, QPushButton:checked { color: $accent; border-color: $accent; }
 QToolButton:pressed, QPushButton:pressed { background: $line; }
 QToolButton:focus, QPushButton:focus, QLineEdit:focus, QComboBox:focus { border-color: $accent; }
 QPushButton:disabled, QToolButton:disabled, QComboBox:disabled { color: $muted; background: $panel; }

@@ -1,0 +1,310 @@
+"""Instruments held by hand, without a run: camera running, laser, microwaves, temperature and field as asked for.
+
+One process holds the instruments; windows and terminals talk to its sockets, the same as a run's. However it ends, the
+rig is left in the safe state.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import math
+import os
+import tempfile
+import threading
+import time
+from collections.abc import Coroutine, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from nvscope.clock import WallClock
+from nvscope.config import Loading, Rig, Sample
+from nvscope.config.assign import changed
+from nvscope.config.stored import texts
+from nvscope.engine.connect import close_all, connect_all
+from nvscope.engine.guardian import run_guardian
+from nvscope.engine.hands import ByHand, Hands
+from nvscope.engine.processes import LabProcess, Workers, read_addresses
+from nvscope.engine.safe_state import make_safe
+from nvscope.engine.wishes import describe
+from nvscope.errors import DataError, InstrumentError, NvscopeError
+from nvscope.stream.control import Control, ControlServer, Reply, RunInfo, announce
+from nvscope.stream.messages import Finish, Frame, Heartbeat, HistoryRow, JournalEntry, RunStatus
+from nvscope.stream.sockets import Sender
+from nvscope.stream.viewing import Publisher
+
+_LAB_START = 60.0
+_CALL = 30.0
+"""Wall seconds a request may take: every call of it is bounded by its worker."""
+_SAFE = 20.0
+_FRAMES = 100_000
+"""Frames the camera is armed for at a time."""
+_SHOW = 1 / 30
+_STATUS, _READ = 0.2, 1.0
+_RETRY = 1.0
+
+
+@dataclass(frozen=True)
+class LiveRequest:
+    """Which instruments to hold; `lab_arguments` and `lab_addresses` as in `RunRequest`."""
+
+    rig: Rig
+    sample: Sample
+    loading: Loading
+    source: str
+    lab_addresses: Path | None = None
+    lab_arguments: tuple[str, ...] = ()
+
+
+class LiveSession:
+    """Holds the instruments until `stop`; `execute` blocks, everything else may be called from any thread."""
+
+    def __init__(self, request: LiveRequest) -> None:
+        self.request = request
+        self.name = f"live-{request.rig.name}"
+        self.ready = threading.Event()
+        self._clock = WallClock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._hands: Hands | None = None
+        self._ending: asyncio.Event | None = None
+        self._stop = threading.Event()
+        self._values: dict[str, float] = {}
+        self._frames = 0
+        self._rate = 0.0
+        self._state = "starting"
+        self._newest: RunStatus | None = None
+
+    def execute(self) -> dict[str, str]:
+        """Hold the instruments until told to stop; returns how each came into its safe state.
+
+        Raises
+        ------
+        NvscopeError
+            If the instruments could not be connected; nothing was moved.
+        """
+        with ExitStack() as stack:
+            by_name, own_lab = self._addresses(stack)
+            instruments = connect_all(self.request.rig, by_name, self._clock, self.request.source)
+            stack.callback(close_all, instruments)
+            self._publisher = Publisher.bind("viewers", frame_bytes=2 * 512 * 512)
+            stack.callback(self._publisher.close, 0.5)
+            self._guardian = Sender.bind("the guardian", frame_bytes=1024, budget=1 << 16)
+            stack.callback(self._guardian.close)
+            if not own_lab:  # a lab of our own ends with us: there would be nothing left to make safe
+                self._start_guardian(by_name, stack)
+            server = ControlServer(self.control)
+            stack.callback(server.close)
+            info = RunInfo(self.name, "", os.getpid(), server.endpoint, self._publisher.endpoint, "live")
+            stack.callback(announce(info).unlink, missing_ok=True)
+            request = self.request
+            self._hands = Hands(
+                request.rig, request.sample, request.loading, instruments, self._clock, self._values.update
+            )
+            safe = asyncio.run(self._work(instruments))
+            self._guardian.try_send(Finish("done"))
+            return safe
+
+    def stop(self) -> None:
+        """Make the rig safe and end; returns at once."""
+        self._stop.set()
+        if self._loop is not None and self._ending is not None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended
+                self._loop.call_soon_threadsafe(self._ending.set)
+
+    # --- beginning -------------------------------------------------------------------------------------------------
+
+    def _addresses(self, stack: ExitStack) -> tuple[dict[str, str], bool]:
+        request = self.request
+        if request.lab_addresses is not None:
+            found, own = read_addresses(request.lab_addresses), False
+        elif request.rig.simulator is None:
+            return {}, False
+        else:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="nvscope-live-")))
+            lab = LabProcess(request.lab_arguments, folder / "lab-addresses.json")
+            stack.callback(lab.stop)
+            found, own = lab.wait_addresses(_LAB_START), True
+        return {name: entry["address"] for name, entry in found.items()}, own
+
+    def _start_guardian(self, by_name: Mapping[str, str], stack: ExitStack) -> None:
+        workers = Workers()
+        stack.callback(workers.join, 5.0)
+        log = Path(tempfile.gettempdir()) / f"nvscope-live-{os.getpid()}-guardian.log"
+        workers.start(
+            "guardian", run_guardian, self.request.source, json.dumps(by_name), self._guardian.endpoint, str(log)
+        )
+
+    # --- on the loop -----------------------------------------------------------------------------------------------
+
+    async def _work(self, instruments: Mapping[str, Any]) -> dict[str, str]:
+        self._loop, self._ending = asyncio.get_running_loop(), asyncio.Event()
+        if self._stop.is_set():
+            self._ending.set()
+        self._state = "running"
+        tasks = [asyncio.create_task(work) for work in (self._watch_camera(), self._read(), self._report())]
+        self.ready.set()
+        try:
+            await self._ending.wait()
+        finally:
+            self._state = "aborting"
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            try:
+                async with asyncio.timeout(_SAFE):
+                    with contextlib.suppress(NvscopeError):
+                        await self._need().rest()
+                    safe = await make_safe(instruments)
+            except TimeoutError:
+                safe = {"all": f"no answer within {_SAFE:g} s"}
+        self._state = "done"
+        self._emit()
+        return safe
+
+    async def _watch_camera(self) -> None:
+        """Run the camera while it is wanted, as it is wanted, and show what comes."""
+        hands = self._need()
+        armed: tuple[float, float] | None = None
+        counted, since = 0, time.monotonic()
+        while True:
+            wanted = hands.settings
+            try:
+                if not wanted.camera:
+                    if armed is not None:
+                        await hands.call("camera", hands.camera.disarm)
+                    armed, self._rate = None, 0.0
+                    await asyncio.sleep(0.05)
+                    continue
+                if armed != (wanted.exposure, wanted.gain):
+                    await hands.call("camera", hands.camera.disarm)
+                    await hands.call("camera", hands.camera.set_exposure, wanted.exposure)
+                    await hands.call("camera", lambda: hands.camera.arm(_FRAMES, external=False))
+                    armed = (wanted.exposure, wanted.gain)
+                    counted, since = 0, time.monotonic()
+                frames = await hands.call("camera", hands.camera.pop, 0.05)
+                if frames:
+                    counted += len(frames)
+                    self._show(frames[-1].image, reference=not wanted.microwave)
+                if (passed := time.monotonic() - since) > 1.0:
+                    self._rate, counted, since = counted / passed, 0, time.monotonic()
+                if counted and frames and frames[-1].number >= _FRAMES - 1:
+                    armed = None
+            except (InstrumentError, DataError) as error:
+                armed = None
+                self._say("warning", f"camera: {error}")
+                await asyncio.sleep(_RETRY)
+
+    def _show(self, image: NDArray[np.uint16], *, reference: bool) -> None:
+        self._frames += 1
+        if self._publisher.wants_frame(_SHOW):
+            height, width = image.shape
+            frame = Frame(0, 0, 0, 0, self._frames, reference, self._clock.now(), (height, width))
+            self._publisher.send(frame, image)
+
+    async def _read(self) -> None:
+        """Read what an operator looks at; what fails is said once, until it works again."""
+        hands = self._need()
+        complaints: dict[str, str] = {}
+        while True:
+            for name, read in (
+                ("cryostat", hands.devices.cryostat.temperature),
+                ("magnet", hands.devices.magnet.field),
+                ("laser", self._laser_power),
+            ):
+                try:
+                    await read()
+                except InstrumentError as error:
+                    if complaints.get(name) != str(error):
+                        complaints[name] = str(error)
+                        self._say("warning", f"{name}: {error}")
+                else:
+                    complaints.pop(name, None)
+            for failure in hands.failed():
+                self._say("alarm", failure)
+            row = {name: value if math.isfinite(value) else None for name, value in self._values.items()}
+            self._publisher.send(HistoryRow(self._clock.now(), row))
+            await asyncio.sleep(_READ)
+
+    async def _laser_power(self) -> None:
+        hands = self._need()
+        self._values["laser_power"] = float(await hands.call("laser", hands.laser.power))
+
+    async def _report(self) -> None:
+        while True:
+            self._emit()
+            self._guardian.try_send(Heartbeat("run", {"frames": self._frames}))
+            await asyncio.sleep(_STATUS)
+
+    def _emit(self) -> None:
+        hands = self._need()
+        loading = self.request.loading
+        values = {
+            **self._values,
+            "frames_per_second": self._rate,
+            "saturation": float(hands.saturation),
+            "pixel_size": loading.field_of_view / hands.shape[1],
+        }
+        moving = hands.moving()
+        step = f"by hand: {' and '.join(moving)} on the way" if moving else "by hand"
+        finite = {name: value for name, value in values.items() if math.isfinite(value)}
+        state: Any = self._state
+        self._newest = RunStatus(self.name, state, step, 0.0, self._clock.now(), finite)
+        self._publisher.send(self._newest)
+
+    def _say(self, kind: str, text: str) -> None:
+        self._publisher.send(JournalEntry(kind, self._clock.now(), {"text": text}))
+
+    # --- control from outside --------------------------------------------------------------------------------------
+
+    def control(self, request: Control) -> Reply:
+        """Carry out a request; called from the control socket's thread."""
+        if request.verb == "status":
+            newest = self._newest
+            return Reply(True, self._state, {} if newest is None else msgspec.to_builtins(newest))
+        if self._state != "running" or self._hands is None:
+            return Reply(False, f"the instruments are {self._state}; they cannot be asked for that now")
+        if request.verb == "abort":
+            self.stop()
+            return Reply(True, "making the rig safe and letting go of the instruments")
+        try:
+            if request.verb == "set":
+                text = self._wait(self._change(request.settings))
+            elif request.verb == "pause":
+                self._wait(self._hands.rest())
+                text = "ramps stopped where they are"
+            elif request.verb == "parameters":
+                text = "now"
+            else:
+                return Reply(False, f"{request.verb}: there is no run; start a sequence")
+        except NvscopeError as error:
+            return Reply(False, str(error), parameters=self._parameters())
+        return Reply(True, text, parameters=self._parameters())
+
+    async def _change(self, settings: Mapping[str, str]) -> str:
+        hands = self._need()
+        wanted = changed(hands.settings, settings)
+        await hands.change(wanted)
+        told = texts(ByHand, {name: getattr(wanted, name) for name in settings})
+        return ", ".join(f"{name} {text}" for name, text in told.items())
+
+    def _parameters(self) -> list[Any]:
+        return describe(self._need().settings, list(ByHand.model_fields))
+
+    def _wait(self, work: Coroutine[Any, Any, Any]) -> Any:
+        assert self._loop is not None
+        try:
+            return asyncio.run_coroutine_threadsafe(work, self._loop).result(_CALL)
+        except TimeoutError:
+            raise NvscopeError(f"no answer from the instruments within {_CALL:g} s") from None
+
+    def _need(self) -> Hands:
+        if self._hands is None:
+            raise NvscopeError("the instruments are not connected yet")
+        return self._hands
