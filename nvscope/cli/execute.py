@@ -6,8 +6,11 @@ import logging
 import os
 import signal
 import threading
+import time
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
+from typing import NoReturn
 
 from rich.console import Console
 
@@ -18,6 +21,8 @@ from nvscope.engine.session import Session
 DONE, FAILED, ABORTED = 0, 1, 3
 
 _WAIT = 0.1
+_SAFE_PATIENCE = 25.0
+"""Wall seconds a hard stop waits for the safe state; the session itself waits a little less for the instruments."""
 
 
 def execute(request: RunRequest) -> int:
@@ -46,15 +51,26 @@ def execute(request: RunRequest) -> int:
             except KeyboardInterrupt:
                 interrupts += 1
                 if interrupts > 1:
-                    display.say("second Ctrl-C: not waiting any longer; the outputs were made safe at the first")
-                    display.close()
-                    os._exit(ABORTED)
+                    _leave(session, display)
                 display.say("Ctrl-C: making the rig safe and closing the run (again to stop waiting)")
                 threading.Thread(target=session.abort, args=("operator pressed Ctrl-C",), daemon=True).start()
     result = outcome[0]
     if isinstance(result, BaseException):
         raise result
     return _conclude(result, console)
+
+
+def _leave(session: Session, display: Display) -> NoReturn:
+    """End the program now, but not before the safe state that the first Ctrl-C asked for has been reached."""
+    display.say("second Ctrl-C: waiting for nothing but the safe state")
+    deadline = time.monotonic() + _SAFE_PATIENCE
+    safe = False
+    while not safe and time.monotonic() < deadline:
+        with suppress(KeyboardInterrupt):  # a third changes nothing
+            safe = session.made_safe.wait(deadline - time.monotonic())
+    display.say("the rig is safe" if safe else "the instruments did not answer; look at them now")
+    display.close()
+    os._exit(ABORTED)
 
 
 def _collect(session: Session, outcome: list[RunResult | BaseException], over: threading.Event) -> None:

@@ -66,6 +66,11 @@ class Session:
         What to run.
     on_status : callable
         Called a few times a second with the newest status, from the engine's thread.
+
+    Attributes
+    ----------
+    made_safe : threading.Event
+        Set once the plan has ended and every instrument has been asked into its safe state, or nothing was moved.
     """
 
     def __init__(self, request: RunRequest, on_status: Callable[[RunStatus], None] = lambda status: None) -> None:
@@ -74,6 +79,7 @@ class Session:
         self.progress = Progress(self._walk(Assumed(), shape))
         self._wishes = Wishes(request.parameters, lambda wanted: self._walk(Assumed(), shape, wanted))
         self.directory: Path | None = None
+        self.made_safe = threading.Event()
         self._on_status = on_status
         self._engine: RunEngine | None = None
         self._link: RunLink | None = None
@@ -238,6 +244,7 @@ class Session:
                 sampler.cancel()
             stalled.close()
             safe = self._safe(loop)
+            self.made_safe.set()
             link.journal("safe-state", safe)
         self._state = outcome
         link.journal("state", {"state": outcome, "reason": reason})
@@ -338,6 +345,8 @@ class Session:
             self._abort_reason = self._abort_reason or reason
             engine = self._engine
         if engine is None or engine.state == "idle":
+            if engine is None:
+                self.made_safe.set()  # nothing has been moved, and nothing will be
             return
         self._state = "aborting"
         if self._link is not None:

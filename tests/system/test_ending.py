@@ -127,3 +127,20 @@ def test_wrong_usage_moves_nothing(nvscope, tmp_path):
     assert done.code == 2
     assert "900 G is beyond" in done.output
     assert not list(tmp_path.iterdir())
+
+
+def test_a_second_ctrl_c_is_a_hard_stop_that_leaves_a_safe_rig(start_run, lab):
+    served = lab("--pixels", "32x32")
+    running = start_run("odmr", "--set", "sweeps=1000", "--set", "search_frames=1", "--lab", str(served.addresses_file))
+    running.wait_for(lambda: "map (odmr)" in running.steps())
+    running.wait_for(lambda: ask(served, "microwave", "ENBR?") == ["1"])
+    running.interrupt()
+    time.sleep(0.02)  # the operator means it: the first has hardly begun to make anything safe
+    running.interrupt()
+    done = running.finish()
+    assert done.code == 3, done.output
+    assert "the rig is safe" in done.output
+    assert ask(served, "microwave", "ENBR?") == ["0"]
+    assert ask(served, "transport", "OUTP?") == ["0"]
+    assert ask(served, "laser", "l?") == ["0"]
+    assert not (done.directory / "report.html").exists()
