@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from nvscope.analysis.dataset import MapPoint, RunData, Spectra
 from nvscope.config import Loading
+from nvscope.config.polygons import cropped_loading
 from nvscope.config.stored import from_stored
 from nvscope.errors import DataError
 from nvscope.store.reader import PointReader, RunReader
@@ -40,7 +41,7 @@ def load_run(run_dir: Path) -> RunData:
         path=reader.path,
         info=info,
         points=tuple(point for point in points if point is not None),
-        loading=_loading(info, problems),
+        loading=_loading(info, reader, problems),
         warnings=(*_warnings(reader), *((None, problem) for problem in problems)),
         outcome=outcome.outcome,
         reason=outcome.reason,
@@ -58,13 +59,15 @@ def _info(reader: RunReader, problems: list[str]) -> dict[str, Any]:
         return {}
 
 
-def _loading(info: Mapping[str, Any], problems: list[str]) -> Loading | None:
+def _loading(info: Mapping[str, Any], reader: RunReader, problems: list[str]) -> Loading | None:
     stored = info.get("loading")
     if not stored:
         return None
     try:
-        return from_stored(Loading, stored)
-    except ValueError as error:
+        loading = from_stored(Loading, stored)
+        part = reader.crop()
+        return loading if part is None else cropped_loading(loading, *part)
+    except (ValueError, DataError) as error:
         problems.append(f"the loading in run.json is not usable, maps have no scale: {error}")
         return None
 

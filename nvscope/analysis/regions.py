@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
-
-from nvscope.config.polygons import polygon_mask
 
 FloatArray = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -50,14 +47,6 @@ class Curve:
     value: FloatArray
     err: FloatArray
     common_err: float
-
-
-def union_mask(polygons: Iterable[Sequence[tuple[float, float]]], shape: tuple[int, int]) -> Mask:
-    """Return the pixels inside any of the polygons."""
-    mask = np.zeros(shape, dtype=bool)
-    for vertices in polygons:
-        mask |= polygon_mask(vertices, shape)
-    return mask
 
 
 def disc_mask(shape: tuple[int, int], row: int, column: int, radius: float) -> Mask:

@@ -12,10 +12,11 @@ from scipy import ndimage
 from nvscope.analysis.dataset import MapPoint, RunData
 from nvscope.analysis.fraction import ScreeningFraction, screening_fraction
 from nvscope.analysis.onset import Onset, resistance_onset
-from nvscope.analysis.regions import Curve, Disc, extreme_discs, region_curve, union_mask, weighted_mean
+from nvscope.analysis.regions import Curve, Disc, extreme_discs, region_curve, weighted_mean
 from nvscope.analysis.series import Series
 from nvscope.analysis.transition import Transition, TransitionStatus, fit_transition
 from nvscope.config import Loading
+from nvscope.config.polygons import union_mask
 
 FloatArray = NDArray[np.float64]
 

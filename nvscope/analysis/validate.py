@@ -60,6 +60,10 @@ def validate_run(run_dir: Path) -> Validation:
     static, snapshots = reader.truth("static"), reader.truth("snapshots")
     if static is None or snapshots is None:
         raise DataError(f"{run_dir}: no truth.zarr; only runs on a simulated lab can be validated")
+    if (part := reader.crop()) is not None:
+        (x, y, width, height), _ = part
+        shown = {"y": slice(y, y + height), "x": slice(x, x + width)}
+        static, snapshots = static.isel(shown), snapshots.isel(shown)
     run = load_run(run_dir)
     inside, outside = _regions(static)
     rows: list[Comparison] = []

@@ -22,8 +22,6 @@ from nvscope.cli.selection import (
 if TYPE_CHECKING:
     from nvscope.plans import PlanSummary
 
-SHAPE = (64, 64)
-
 
 def register(app: typer.Typer) -> None:
     """Add the verb."""
@@ -44,7 +42,7 @@ def register(app: typer.Typer) -> None:
         found = find_sequence(sequence)
         selection = select(rig, sample, loading, pressure)
         parameters = resolve_parameters(found, settings or [])
-        devices = planning_rig(selection.rig, selection.sample, selection.loading, SHAPE)
+        devices = planning_rig(selection.rig, selection.sample, selection.loading, None)
         summary = dry_run(found.plan(devices, parameters))
         _print(summary, f"{found.name}: {found.summary}", Console())
 

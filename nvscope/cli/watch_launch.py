@@ -24,8 +24,6 @@ from nvscope.gui.launch import Plan, PlanStep, Request
 from nvscope.plans import dry_run, find_sequence
 from nvscope.stream.control import Parameter
 
-SHAPE = (64, 64)
-
 
 class CommandLauncher:
     """Implements `nvscope.gui.launch.Launcher` with what ``nvscope plan`` and ``nvscope run`` use.
@@ -75,7 +73,7 @@ class CommandLauncher:
         sequence = find_sequence(request.sequence)
         selection = select(request.rig, request.sample, None)
         parameters = resolve_parameters(sequence, _settings(request.settings))
-        devices = planning_rig(selection.rig, selection.sample, selection.loading, SHAPE)
+        devices = planning_rig(selection.rig, selection.sample, selection.loading, None)
         walked = dry_run(sequence.plan(devices, parameters))
         steps = tuple(PlanStep(s.text, s.start, s.duration, s.temperature, s.field) for s in walked.steps)
         summary = f"{len(steps)} steps, {walked.points} points, {walked.frames} frames; within the rig's limits"

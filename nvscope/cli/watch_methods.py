@@ -178,8 +178,9 @@ def _extremes(
 ) -> tuple[Place | None, Place | None]:
     from scipy.ndimage import binary_dilation
 
-    from nvscope.analysis.regions import extreme_discs, union_mask
+    from nvscope.analysis.regions import extreme_discs
     from nvscope.analysis.results import RIM
+    from nvscope.config.polygons import union_mask
 
     allowed = None
     if outlines and math.isfinite(pixel_size):

@@ -25,13 +25,20 @@ class FrameTag:
 
 @dataclass(frozen=True)
 class MapSummary:
-    """What the newest maps say: medians over fitted pixels (Hz, T) and how many pixels were fitted."""
+    """What the newest maps say: medians over fitted pixels (Hz, T) and how many pixels were fitted.
+
+    `b_err`, `region_fraction` and `chi2_reduced` are of the region that matters, the whole image where none was chosen;
+    `lines` are the maps of the two lines in some of its pixels, by name, each of shape (pixel,).
+    """
 
     center: float
     half_splitting: float
     b_err: float
     fitted_fraction: float
     extra: Mapping[str, float] = field(default_factory=dict)
+    region_fraction: float = 0.0
+    chi2_reduced: float = float("nan")
+    lines: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
 
 
 class FrameSink(Protocol):
@@ -55,6 +62,10 @@ class FrameSink(Protocol):
 
     async def close_point(self, point: int, attrs: Mapping[str, Any], *, maps: bool = True) -> MapSummary | None:
         """Close a point; returns the summary of its final maps, None if there are none or none are expected."""
+        ...
+
+    async def fitted(self, point: int, blocks: int) -> MapSummary | None:
+        """Wait, bounded, for maps that show the first `blocks` blocks of a point; returns the newest there are."""
         ...
 
     def latest(self, point: int) -> MapSummary | None:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nvscope.clock import Clock
+from nvscope.config.polygons import Crop
 from nvscope.devices.roles import Camera, Laser, MicrowaveSource, Timing
 from nvscope.devices.worker import Worker
 from nvscope.errors import DataError
@@ -42,8 +43,8 @@ class Sweeper(Protocol):
         """Image shape (y, x)."""
         ...
 
-    async def prepare(self, exposure: float, power_dbm: float, laser_power: float) -> None:
-        """Set exposure (s), microwave and laser power (dBm, W), open the light."""
+    async def prepare(self, exposure: float, power_dbm: float, laser_power: float, crop: Crop | None = None) -> None:
+        """Set exposure (s), microwave and laser power (dBm, W) and the part of the image read out, open the light."""
         ...
 
     async def run(self, frequencies: Sequence[float], deliver: Deliver, pause: Pause) -> bool:
@@ -91,15 +92,19 @@ class HardwareSweeper:
         self._readout = readout
         self._period = 0.0
         self._gated = False
+        self._crop: Crop | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
         """Image shape (y, x)."""
         return self._camera.shape
 
-    async def prepare(self, exposure: float, power_dbm: float, laser_power: float) -> None:
-        """Set exposure (s), microwave and laser power (dBm, W), open the light."""
+    async def prepare(self, exposure: float, power_dbm: float, laser_power: float, crop: Crop | None = None) -> None:
+        """Set exposure (s), microwave and laser power (dBm, W) and the part of the image read out, open the light."""
         self._period = exposure + self._readout
+        if crop != self._crop:
+            await self._camera_worker.call(self._camera.set_region, crop)
+            self._crop = crop
         await self._camera_worker.call(self._camera.set_exposure, exposure)
         await self._laser_worker.call(self._laser.set_power, laser_power)
         await self._laser_worker.call(self._laser.set_emission, True)

@@ -30,6 +30,7 @@ from nvscope.devices.worker import Worker
 from nvscope.engine.connect import Connected
 from nvscope.engine.planning import locate_lines, nominal_center
 from nvscope.errors import ConfigError
+from nvscope.odmr.sampling import place_frames
 
 RoleT = TypeVar("RoleT")
 
@@ -84,7 +85,16 @@ def assemble(
         cryostat=CryostatDevice(*cryostat, clock, limits, rig.settling, observe),
         magnet=MagnetDevice(*magnet, clock, limits, rig.settling, observe, direction=vector_direction(rig)),
         odmr=OdmrDevice(
-            sweeper, sink, clock, limits, locate_lines, camera[0].shape, readout, observe, attrs=camera_attrs
+            sweeper,
+            sink,
+            clock,
+            limits,
+            locate_lines,
+            camera[0].shape,
+            readout,
+            observe,
+            attrs=camera_attrs,
+            place=place_frames,
         ),
         images=ImagingDevice(Bench(camera, microwave, laser, timing), sink, clock, limits, detector, observe),
         transport=transport,

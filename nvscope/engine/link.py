@@ -7,6 +7,7 @@ frames wait at their source. The reports come in through one thread that hands t
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 import threading
 import time
@@ -18,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nvscope.clock import Clock
+from nvscope.config.polygons import Vertices
 from nvscope.devices.sink import FrameTag, MapSummary
 from nvscope.engine.summary import summarize
 from nvscope.errors import DataError
@@ -47,6 +49,9 @@ from nvscope.stream.viewing import Publisher
 READER_PATIENCE = 180.0
 """Wall seconds recorder or fitter may take to make room, commit a block or send final maps; a fit that has to be
 compiled first on a busy machine takes most of a minute."""
+
+FIT_PATIENCE = 60.0
+"""Wall seconds to wait for live maps before a decision is made with older ones."""
 
 _BACKLOG = 10_000
 """Small messages that may wait for room."""
@@ -83,6 +88,7 @@ class RunLink:
         self._listening = True
         self._failure: DataError | None = None
         self._roi: tuple[tuple[float, float], ...] = ()
+        self._regions: dict[int, list[Vertices]] = {}
         self.frames = 0
         self.newest_summary: MapSummary | None = None
         self.on_maps: Callable[[Maps, list[NDArray[Any]]], None] = lambda maps, arrays: None
@@ -143,6 +149,7 @@ class RunLink:
         """Announce a point to recorder, fitter and viewers; returns its number."""
         number = self._points
         self._points += 1
+        self._regions = {number: attrs["region"]} if "region" in attrs else {}
         message = PointOpened(number, kind, list(frequencies), shape, self._clock.now(), dict(attrs))  # type: ignore[arg-type]
         await self._send_lossless(message, self.recorder, self.fitter)
         self.viewers.send(message)
@@ -178,6 +185,16 @@ class RunLink:
         if future is None:
             return None
         await self._await(future, f"the final maps of point {point} did not arrive")
+        return self._summaries.get(point)
+
+    async def fitted(self, point: int, blocks: int) -> MapSummary | None:
+        """Wait, bounded, for maps that show the first `blocks` blocks of a point; returns the newest there are."""
+        newest = self._summaries.get(point)
+        if newest is None or newest.extra.get("blocks", 0.0) < blocks:
+            future = self._expect("fitted", point, blocks)
+            with contextlib.suppress(TimeoutError), self._clock.hold():
+                await asyncio.wait_for(future, FIT_PATIENCE)
+            self._waiting.pop(("fitted", point, blocks), None)
         return self._summaries.get(point)
 
     def latest(self, point: int) -> MapSummary | None:
@@ -297,9 +314,13 @@ class RunLink:
             self.fail(f"{message.sender}: {message.reason}")
 
     def _take_maps(self, maps: Maps, arrays: list[NDArray[Any]]) -> None:
-        self._summaries[maps.point] = self.newest_summary = summarize(maps, arrays, self._roi)
+        region = [self._roi] if self._roi else self._regions.get(maps.point, [])
+        self._summaries[maps.point] = self.newest_summary = summarize(maps, arrays, region)
         self.viewers.send(maps, *arrays)
         self.on_maps(maps, arrays)
+        for what, point, blocks in list(self._waiting):
+            if what == "fitted" and point == maps.point and maps.summary.get("blocks", 0.0) >= blocks:
+                self._resolve(what, point, blocks)
         if maps.final:
             self._resolve("maps", maps.point, -1)
 

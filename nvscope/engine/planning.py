@@ -20,8 +20,8 @@ from nvscope.nv import expected_center
 from nvscope.odmr.windows import find_pair
 
 
-def planning_rig(rig: Rig, sample: Sample, loading: Loading, shape: tuple[int, int]) -> RigDevices:
-    """Return the rig's devices with nothing behind them; images are assumed to have `shape` (y, x)."""
+def planning_rig(rig: Rig, sample: Sample, loading: Loading, shape: tuple[int, int] | None) -> RigDevices:
+    """Return the rig's devices with nothing behind them; the camera's image has `shape` (y, x; None: not known)."""
     clock = WallClock()
     transport = TransportDevice(None, None, clock, rig.limits) if "transport" in rig.instruments else None
     return RigDevices(

@@ -75,7 +75,7 @@ class Session:
 
     def __init__(self, request: RunRequest, on_status: Callable[[RunStatus], None] = lambda status: None) -> None:
         self.request = request
-        shape = request.image_shape or (64, 64)
+        shape = request.image_shape
         self.progress = Progress(self._walk(Assumed(), shape))
         self._wishes = Wishes(request.parameters, lambda wanted: self._walk(Assumed(), shape, wanted))
         self.directory: Path | None = None
@@ -94,7 +94,7 @@ class Session:
         self._reporter: Reporter | None = None
         fault_specs(request.rig.faults, request.source)  # those of disk and viewer would else be found out too late
 
-    def _walk(self, start: Assumed, shape: tuple[int, int], parameters: Frozen | None = None) -> PlanSummary:
+    def _walk(self, start: Assumed, shape: tuple[int, int] | None, parameters: Frozen | None = None) -> PlanSummary:
         """Walk the plan without hardware; raises `LimitError` for what the rig forbids."""
         request = self.request
         rig = planning_rig(request.rig, request.sample, request.loading, shape)

@@ -39,7 +39,9 @@ class Wishes:
     @property
     def names(self) -> tuple[str, ...]:
         """What may be changed; empty if the sequence takes no points the usual way."""
-        return tuple(OdmrSettings.model_fields) if isinstance(self._parameters, OdmrSettings) else ()
+        if not isinstance(self._parameters, OdmrSettings):
+            return ()
+        return tuple(name for name in OdmrSettings.model_fields if name != "crop")  # maps of a run share their pixels
 
     def describe(self) -> list[Parameter]:
         """Return what may be changed, with its value for the next point."""

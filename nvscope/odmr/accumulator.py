@@ -34,6 +34,8 @@ class Spectra:
         Frames taken with microwaves off at each frequency.
     sweeps : int
         Whole sweeps in the blocks kept and those begun in the open one.
+    blocks : int
+        Blocks closed by then, kept or not.
     revision : int
         Changes whenever the data does.
     """
@@ -43,6 +45,7 @@ class Spectra:
     light: NDArray[np.float64] | None
     reference_frames: NDArray[np.int64]
     sweeps: int
+    blocks: int
     revision: int
 
 
@@ -89,6 +92,8 @@ class Accumulator:
     ----------
     frames, lost : int
         Frames taken in; frames that blocks were closed without.
+    closed : int
+        Blocks closed, kept or not.
     revision : int
         Changes whenever the data does.
     """
@@ -109,6 +114,7 @@ class Accumulator:
         self.revision = 0
         self.frames = 0
         self.lost = 0
+        self.closed = 0
 
     def add(self, frame: Frame, image: NDArray[np.uint16]) -> bool:
         """Add one frame; False if it was left out because it does not belong to this point's axis or shape."""
@@ -149,6 +155,7 @@ class Accumulator:
             self._sweeps += 0 if reason else closed.sweeps
             self._open_sweeps.clear()
             self._fault = ""
+            self.closed += 1
             self.revision += 1
         return reason
 
@@ -164,10 +171,11 @@ class Accumulator:
         with self._lock:
             revision = self.revision
             live = live and not self._fault
+            blocks = self.closed
             sweeps = self._sweeps + (len(self._open_sweeps) if live else 0)
             light, off = self._present_light(live)
         signal, frames = self._signal(live)
-        return Spectra(signal, frames, light, off, sweeps, revision)
+        return Spectra(signal, frames, light, off, sweeps, blocks, revision)
 
     def _keep_light(self) -> None:
         """Add the light of the open block to that of those kept."""

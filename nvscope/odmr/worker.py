@@ -56,6 +56,7 @@ class _Point:
     fitted: tuple[int, bool] | None = None  # revision of what `newest` shows, and whether an open block was in it
     newest: PointMaps | None = None
     sweeps: int = 0
+    blocks: int = 0
 
 
 def run_fitter(frames_endpoint: str, recorder_endpoint: str, reports_endpoint: str) -> None:
@@ -238,7 +239,7 @@ class _Fitter:
                 start = None  # it was fitted with frames that have been forgotten since
             point.newest = fit_point(point.frequencies, spectra, point.opened.attrs, start)
             point.fitted = (spectra.revision, shows[1])
-            point.sweeps = spectra.sweeps
+            point.sweeps, point.blocks = spectra.sweeps, spectra.blocks
         elif not final:
             return
         if point.newest is not None:
@@ -246,7 +247,8 @@ class _Fitter:
 
     def _publish(self, point: _Point, maps: PointMaps, final: bool) -> None:
         names = list(maps.maps)
-        summary = {**maps.summary, "frames": float(point.sums.frames), "lost": float(point.sums.lost)}
+        counts = {"frames": point.sums.frames, "lost": point.sums.lost, "blocks": point.blocks}
+        summary = {**maps.summary, **{name: float(count) for name, count in counts.items()}}
         message = Maps(point.opened.point, point.sweeps, final, point.rig_time, point.opened.shape, names, summary)
         arrays = [np.ascontiguousarray(maps.maps[name]) for name in names]
         for destination in self._destinations:

@@ -10,9 +10,10 @@ import numpy as np
 from bluesky import Msg
 from bluesky import plan_stubs as bps
 
+from nvscope.config.polygons import Vertices
 from nvscope.devices.odmr import ClosePoint, OpenPoint, TakeBlock
 from nvscope.devices.rig import RigDevices
-from nvscope.errors import HistoryInvalid
+from nvscope.errors import ConfigError, HistoryInvalid
 from nvscope.history import Certificate, Claim
 from nvscope.plans.odmr_settings import GAMMA, OdmrSettings, Windows
 from nvscope.plans.verbs import Plan, absolute_set, announce, certify, measure_resistance, value_of
@@ -54,6 +55,7 @@ def find_lines(
             settings.exposure,
             settings.power,
             settings.laser_power,
+            crop=settings.crop,
         ),
     )
     yield from absolute_set(rig.odmr, TakeBlock())
@@ -109,11 +111,16 @@ def odmr_map(
             seed=settings.seed,
             reference=settings.reference,
             reference_frames=settings.reference_frames,
+            sampling=settings.sampling,
+            region=_region(rig, settings.region),
+            crop=settings.crop,
             attrs={**before, **resistance, "baseline": settings.baseline, **(attrs or {})},
         ),
     )
-    for _ in range(settings.sweeps):
-        yield from absolute_set(rig.odmr, TakeBlock())
+    look = settings.until is not None or settings.sampling == "adaptive"
+    for sweep in range(settings.sweeps):
+        # what is decided next rests on the maps: they must show this sweep
+        yield from absolute_set(rig.odmr, TakeBlock(fitted=look and sweep + 1 < settings.sweeps))
         if (yield Msg("skip_requested")):
             break
         if settings.until is not None:
@@ -140,6 +147,20 @@ def _demand(certificate: Certificate, where: str) -> None:
     if certificate.verdict == "invalid":
         at = "" if certificate.moment is None else f", at rig time {certificate.moment:.1f} s"
         raise HistoryInvalid(f"{where}: {certificate.reason}{at}")
+
+
+def _region(rig: RigDevices, name: str | None) -> tuple[Vertices, ...]:
+    """Return the outlines of the loading called `name`, or of that kind; raises `ConfigError` if there are none."""
+    if name is None:
+        return ()
+    outlines = rig.loading.polygons
+    found = tuple(p.vertices for p in outlines if p.name == name) or tuple(
+        p.vertices for p in outlines if p.kind == name
+    )
+    if not found:
+        known = ", ".join(sorted({p.name for p in outlines} | {p.kind for p in outlines})) or "none"
+        raise ConfigError(f"region: loading {rig.loading.name!r} has no outline called {name!r} (it has: {known})")
+    return found
 
 
 def _conditions(rig: RigDevices) -> Plan:

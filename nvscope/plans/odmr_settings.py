@@ -34,9 +34,21 @@ class OdmrSettings(Frozen):
     frequency_list: tuple[Hertz, ...] | None = Described(
         default=None, description="the frequencies themselves, in place of the two windows"
     )
+    sampling: Literal["uniform", "adaptive"] = Described(
+        default="uniform",
+        description="adaptive places the frames of all sweeps but the first where they tell most about the splitting",
+    )
     frames: int = Described(default=8, ge=1, le=1000, description="frames per frequency and sweep")
     sweeps: int = Described(default=1, ge=1, le=10000, description="sweeps of a point (at most, when `until` is set)")
-    until: Tesla | None = Described(default=None, description="stop averaging once the median error of B reaches this")
+    until: Tesla | None = Described(
+        default=None, gt=0, description="stop averaging once the median error of B in the region reaches this"
+    )
+    region: str | None = Described(
+        default=None, description="outline of the loading that `until` and adaptive sampling look at; all if not given"
+    )
+    crop: tuple[int, int, int, int] | None = Described(
+        default=None, description="part of the image to read out: x, y, width, height in pixels"
+    )
     order: Order = Described(
         default="alternate", description="order of the frequencies: up, down, alternate (up, then down) or random"
     )
@@ -56,7 +68,11 @@ class OdmrSettings(Frozen):
     readings: int = Described(default=20, ge=2, le=10000, description="transport readings averaged")
 
     @model_validator(mode="after")
-    def _one_axis(self) -> Self:
+    def _consistent(self) -> Self:
+        if self.crop is not None and (min(self.crop[:2]) < 0 or min(self.crop[2:]) < 4):
+            raise ValueError(f"crop is x, y, width, height in pixels, at least 4 wide and high, not {self.crop}")
+        if self.sampling == "adaptive" and self.sweeps < 2:
+            raise ValueError("adaptive sampling learns from the first sweep: it needs sweeps of 2 or more")
         if self.frequency_range is not None and self.frequency_list is not None:
             raise ValueError("give frequency_range or frequency_list, not both")
         if self.frequency_range is not None:

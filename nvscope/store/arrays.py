@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -38,15 +38,17 @@ def frequency_axis(frequencies: Sequence[float]) -> tuple[NDArray[np.float64], N
     return _axis("frequency", np.asarray(frequencies, np.float64), "Hz", "microwave frequency")
 
 
-def image_axes(shape: Sequence[int], pixel_size: object) -> dict[str, tuple[NDArray[np.float64], Node]]:
+def image_axes(shape: Sequence[int], attrs: Mapping[str, Any]) -> dict[str, tuple[NDArray[np.float64], Node]]:
     """Return the coordinates ``y`` and ``x`` of an image with their metadata.
 
-    They are pixel centres: in metres from the image's corner if `pixel_size` is a length (m), else pixel numbers.
+    They are pixel centres, in metres from the corner of the camera's image if the point's `attrs` tell the edge of a
+    pixel (``pixel_size``, m), else pixel numbers. What is only a part of that image (``crop``) keeps its place in it.
     """
+    pixel_size, crop = attrs.get("pixel_size"), attrs.get("crop") or (0, 0)
     pitch = float(pixel_size) if isinstance(pixel_size, int | float) and pixel_size > 0 else None
     axes = {}
-    for name, length in zip(IMAGE, shape, strict=True):
-        values = np.arange(length, dtype=np.float64)
+    for name, length, first in zip(IMAGE, shape, (crop[1], crop[0]), strict=True):
+        values = first + np.arange(length, dtype=np.float64)
         if pitch is not None:
             values = (values + 0.5) * pitch
         axes[name] = _axis(name, values, "pixel" if pitch is None else "m", f"{name} in the image")

@@ -107,6 +107,20 @@ class RunReader:
             coords={RIG_TIME: (RIG_TIME, times, {"units": "s"})},
         )
 
+    def crop(self) -> tuple[tuple[int, int, int, int], tuple[int, int]] | None:
+        """Return which part of the camera's image (x, y, width, height) its maps are, and that image's shape (y, x).
+
+        None where they are all of it, or not all the same part.
+        """
+        attrs = [self.point(number).attrs for number in self.points]
+        parts = {
+            (tuple(found.get("crop", ())), tuple(found.get("image_shape", ()))) for found in attrs if _is_odmr(found)
+        }
+        if len(parts) != 1 or not (part := parts.pop())[0]:
+            return None
+        (x, y, width, height), (rows, columns) = part
+        return (x, y, width, height), (rows, columns)
+
     @property
     def points(self) -> list[int]:
         """Numbers of the points there are, in the order they were opened."""
@@ -164,6 +178,10 @@ class RunReader:
     def truth(self, path: str = "") -> xr.Dataset | None:
         """Open a group of a simulated run's ``truth.zarr``, None if there is none."""
         return self.group(path, TRUTH)
+
+
+def _is_odmr(attrs: Mapping[str, Any]) -> bool:
+    return attrs.get("kind") == "odmr"
 
 
 class PointReader:

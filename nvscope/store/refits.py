@@ -59,7 +59,7 @@ def write_refit(
         if zarr.node(path) is not None:
             raise DataError(f"point {point} has a refit {name!r} already; refits are never overwritten")
         images = {key: np.asarray(image, np.float32) for key, image in maps.items()}
-        put_maps(zarr, path, images, attrs or {}, reader.attrs.get("pixel_size"))
+        put_maps(zarr, path, images, attrs or {}, reader.attrs)
         journal = Journal(run_dir / JOURNAL)
         journal.append("refit", {"point": point, "name": name, "attrs": dict(attrs or {})}, source="run", durable=True)
         journal.close()

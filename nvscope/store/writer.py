@@ -87,7 +87,7 @@ class RunWriter:
         if opened.frequencies:
             axes = {
                 "frequency": arrays.frequency_axis(opened.frequencies),
-                **arrays.image_axes(opened.shape, opened.attrs.get("pixel_size")),
+                **arrays.image_axes(opened.shape, opened.attrs),
             }
             for name, (values, node) in axes.items():
                 self._zarr.write_chunk(f"{path}/{name}", (0,), values)
@@ -169,7 +169,7 @@ class RunWriter:
         if clash := set(images) & set(arrays.IMAGE):
             raise DataError(f"maps named {sorted(clash)}: these are the names of the axes")
         attrs = {"sweeps": maps.sweeps, "final": maps.final, "rig_time": maps.rig_time, **maps.summary}
-        put_maps(self._zarr, f"{point_path(maps.point)}/maps", images, attrs, point.opened.attrs.get("pixel_size"))
+        put_maps(self._zarr, f"{point_path(maps.point)}/maps", images, attrs, point.opened.attrs)
         point.has_maps = True
         self.note("maps", {"point": maps.point, "sweeps": maps.sweeps, "final": maps.final}, maps.rig_time)
 
@@ -226,12 +226,15 @@ def put_maps(
     path: str,
     images: Mapping[str, NDArray[np.float32]],
     attrs: Mapping[str, Any],
-    pixel_size: object,
+    point: Mapping[str, Any],
 ) -> None:
-    """Write maps of one shape (y, x) as a group with coordinates at `path`, visible all together."""
+    """Write maps of one shape (y, x) with their `attrs` as a group at `path`, visible all together.
+
+    `point` is what is stored with the point: its pixels' size and place.
+    """
     nodes: dict[str, Node] = {path: zarr3.group(attrs)}
     for image in list(images.values())[:1]:
-        for name, (values, node) in arrays.image_axes(image.shape, pixel_size).items():
+        for name, (values, node) in arrays.image_axes(image.shape, point).items():
             zarr.write_chunk(f"{path}/{name}", (0,), values)
             nodes[f"{path}/{name}"] = node
     for name, image in images.items():

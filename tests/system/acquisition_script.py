@@ -7,12 +7,14 @@ from nvscope_sequences.common import SearchSettings, search
 
 from nvscope.devices.rig import RigDevices
 from nvscope.plans import Sequence, odmr_map, ramp_field
-from nvscope.plans.verbs import Plan
+from nvscope.plans.verbs import Plan, value_of
 
+UNIFORM = {"frequencies": 51, "frames": 1, "sweeps": 8}
 WAYS = {
-    "plain": {},
+    "uniform": UNIFORM,
     "random": {"order": "random", "seed": 7, "reference": "step"},
     "sweep-reference": {"order": "alternate", "reference": "sweep", "reference_frames": 4},
+    "crop": {"crop": (8, 4, 20, 24), "region": "sample", "sampling": "adaptive"},
 }
 
 
@@ -21,12 +23,16 @@ class Parameters(SearchSettings):
 
 
 def plan(rig: RigDevices, p: Parameters) -> Plan:
-    """Map once in every way."""
+    """Map once in every way, last until the map is as good as the uniform one."""
     yield from bps.open_run({"sequence": "ways"})
     yield from ramp_field(rig, 97e-4, 5e-4)
     windows = yield from search(rig, p, 97e-4)
+    target = None
     for name, changes in WAYS.items():
-        yield from odmr_map(rig, name, p.model_copy(update=changes), windows, attrs={"field_nominal": 97e-4})
+        yield from odmr_map(rig, name, p.model_copy(update=changes), windows)
+        target = target or (yield from value_of(rig.odmr, "b_err"))
+    until = {**UNIFORM, "sampling": "adaptive", "until": target}
+    yield from odmr_map(rig, "adaptive", p.model_copy(update=until), windows)
     yield from bps.close_run()
 
 

@@ -74,11 +74,42 @@ def test_every_limit_is_checked_before_anything_moves(rig, setting, complaint):
         ('temperatures=["50 K", "40 K"]', "ascend"),
         ("frames=0", "frames"),
         ("frames=1.5", "frames"),
+        ("order=sideways", "order"),
+        ("sampling=adaptive", "sweeps of 2 or more"),
+        ("frequency_list=2.8 GHz, 2.81 GHz", "8 to 2000 different frequencies"),
+        ('frequency_range=["2.8 GHz", "2.9 GHz", "50 MHz"]', "8 to 2000 frequencies"),
+        ("crop=[0, 0, 2, 2]", "at least 4 wide"),
+        ("region=nowhere", "no outline called 'nowhere' .*sample"),
     ],
 )
 def test_a_wrong_setting_is_a_usage_error(rig, setting, complaint):
     with pytest.raises(ConfigError, match=complaint):
         walk(rig, "zfc-fw", setting)
+
+
+def test_the_camera_is_asked_for_no_more_than_it_has(rig):
+    with pytest.raises(LimitError, match="crop 40, 0, 30, 20 leaves the camera's image of 64 x 64 pixels"):
+        walk(rig, "odmr", "crop=[40, 0, 30, 20]")
+    unknown = planning_rig(SELECTION.rig, SELECTION.sample, SELECTION.loading, None)
+    assert walk(unknown, "odmr", "crop=[400, 0, 300, 200]").points == 2
+
+
+def test_estimates_follow_how_a_point_is_taken(rig):
+    def map_of(*settings):
+        summary = walk(rig, "odmr", "search_step=100 MHz", *settings)
+        return summary.frames, summary.bytes, summary.steps[-1].duration
+
+    frames, size, duration = map_of()
+    assert map_of("reference=step")[0] == frames + 82
+    assert map_of("reference=sweep", "reference_frames=5")[0] == frames + 5
+    assert map_of("reference=step")[1] == size + 4 * 82 * 64 * 64
+    assert map_of("reference=step")[2] == pytest.approx(duration + 82 * 0.025)
+    # an adaptive point scouts with a quarter of the frames, then takes as many as a uniform one
+    assert map_of("sampling=adaptive", "sweeps=3")[0] == frames + 82 * 8 + 82 * 2
+    assert map_of("crop=[0, 0, 16, 32]")[1] < size / 4
+    listed = ", ".join(f"{2.8 + 0.01 * k:.2f} GHz" for k in range(20))
+    assert map_of(f"frequency_list={listed}")[0] == frames - (82 - 20) * 8
+    assert map_of('frequency_range=["2.8 GHz", "2.9 GHz", "5 MHz"]')[0] == frames - (82 - 21) * 8
 
 
 def test_lists_can_be_set_from_the_command_line(rig):
