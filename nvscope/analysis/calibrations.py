@@ -15,6 +15,7 @@ from nvscope.analysis.exposure import ExposureCalibration, measure_exposure
 from nvscope.analysis.figures import calibration as figures
 from nvscope.analysis.magnet_calibration import MagnetCalibration, measure_magnet
 from nvscope.analysis.microwave_power import MicrowavePower, measure_power
+from nvscope.analysis.rotation import Rotation, measure_rotation
 from nvscope.units import parse_quantity
 
 GAUSS = 1e-4
@@ -46,6 +47,9 @@ def calibrations(run: RunData) -> list[Calibration]:
     exposure = measure_exposure(run)
     if exposure is not None:
         found.append(_exposure(exposure))
+    turns = measure_rotation(run)
+    if turns:
+        found.append(_rotation(turns))
     return found
 
 
@@ -189,4 +193,40 @@ def _exposure(found: ExposureCalibration) -> Calibration:
     caption = "Photon transfer, exposure that fills the wells as asked, and how much hotter light makes the sample."
     return Calibration(
         "exposure", "Exposure and heating", tuple(rows), numbers, caption, lambda: figures.exposure_figure(found)
+    )
+
+
+# --- field angle ------------------------------------------------------------------------------------------------------
+
+
+def _rotation(turns: list[Rotation]) -> Calibration:
+    rows: list[Row] = []
+    for turn in turns:
+        at = f"at {turn.temperature:.1f} K"
+        known = np.isfinite(turn.resistance)
+        if known.any():
+            low, high = np.nanmin(turn.resistance), np.nanmax(turn.resistance)
+            spread = f"from {low:.5g} to {high:.5g} Ω over {known.sum()} angles"
+            rows.append((f"R {at}", f"{np.nanmean(turn.resistance):.5g} Ω", spread))
+        if math.isfinite(turn.axis):
+            axis = with_error(math.degrees(turn.axis), math.degrees(turn.axis_err), "°")
+            rows.append((f"nearest to the NV axis {at}", axis, "from the magnet's z, in the plane of rotation"))
+            amplitude = with_error(turn.amplitude / GAUSS, turn.amplitude_err / GAUSS, "G")
+            rows.append((f"largest field along it {at}", amplitude, "median over the image"))
+    numbers = [
+        {
+            "temperature": turn.temperature,
+            "angle": turn.angle.tolist(),
+            "resistance": [v if math.isfinite(v) else None for v in turn.resistance],
+            "axis": turn.axis if math.isfinite(turn.axis) else None,
+            "axis_err": turn.axis_err if math.isfinite(turn.axis_err) else None,
+            "amplitude": turn.amplitude if math.isfinite(turn.amplitude) else None,
+        }
+        for turn in turns
+    ]
+    caption = (
+        "Resistance, and half splitting of the aligned lines with the cosine law, against the direction of the field."
+    )
+    return Calibration(
+        "rotation", "Field angle", tuple(rows), {"turns": numbers}, caption, lambda: figures.rotation_figure(turns)
     )

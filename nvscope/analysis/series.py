@@ -58,13 +58,17 @@ class Series:
         return self.b.shape[1], self.b.shape[2]
 
 
+_NO_SERIES = ("reference", "rotate-field", "traction")
+"""Purposes of maps that are not taken in one field after another temperature."""
+
+
 def find_series(run: RunData) -> tuple[Series, ...]:
     """Group the mapped points of a run into series, longest first; points at zero field form none."""
     mapped = [p for p in run.mapped() if np.isfinite(p.temperature)]
     references = [p for p in mapped if p.purpose == "reference"]
     groups: dict[str, list[list[MapPoint]]] = {}
     for point in mapped:
-        if point.purpose == "reference" or not abs(point.field) > MIN_FIELD:
+        if point.purpose in _NO_SERIES or not abs(point.field) > MIN_FIELD:
             continue
         same_branch = groups.setdefault(_BRANCHES.get(point.purpose, point.purpose), [])
         # whoever cools at zero field begins a history of its own, also where the protocol was redone

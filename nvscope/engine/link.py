@@ -79,6 +79,8 @@ class RunLink:
         self.reports = Receiver.bind("recorder and fitter", frame_bytes=frame_bytes * 20)
         self._backlog: deque[tuple[Sender, Packed]] = deque()
         self._points = 0
+        self.opened: dict[int, dict[str, Any]] = {}
+        """What every point was opened with."""
         self._waiting: dict[tuple[str, int, int], asyncio.Future[Any]] = {}
         self._summaries: dict[int, MapSummary] = {}
         self._ready: dict[str, str] = {}
@@ -150,6 +152,7 @@ class RunLink:
         number = self._points
         self._points += 1
         self._regions = {number: attrs["region"]} if "region" in attrs else {}
+        self.opened[number] = dict(attrs)
         message = PointOpened(number, kind, list(frequencies), shape, self._clock.now(), dict(attrs))  # type: ignore[arg-type]
         await self._send_lossless(message, self.recorder, self.fitter)
         self.viewers.send(message)

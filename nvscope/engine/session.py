@@ -26,6 +26,7 @@ from nvscope.engine.connect import Connected, close_all, connect_all
 from nvscope.engine.guardian import run_guardian
 from nvscope.engine.housekeeping import Housekeeping
 from nvscope.engine.link import RunLink
+from nvscope.engine.past import recall
 from nvscope.engine.planning import planning_rig
 from nvscope.engine.processes import LabProcess, Workers, read_addresses
 from nvscope.engine.progress import Progress
@@ -33,6 +34,7 @@ from nvscope.engine.record import run_info, snapshot
 from nvscope.engine.reporting import Reporter
 from nvscope.engine.request import Outcome, RunRequest, RunResult
 from nvscope.engine.safe_state import make_safe
+from nvscope.engine.screening import Screening
 from nvscope.engine.stalled_viewer import StalledViewers
 from nvscope.engine.wishes import Wishes
 from nvscope.errors import NvscopeError
@@ -213,12 +215,29 @@ class Session:
         engine.ignore_callback_exceptions = False
         link.attach(loop)
         housekeeping = Housekeeping(link, self._clock)
+        addresses = {name: item.address for name, item in instruments.items()}
+        past = recall(request.runs, directory, request.sample, request.loading, addresses, self._clock.now())
+        housekeeping.biography = past.biography
+        if past.run:
+            link.journal("history-continued", {"run": past.run})
+        screening = Screening(link.opened, past.reference)
+        link.on_maps = screening.take
+        began = self._clock.now()
         rig = assemble(
             request.rig, request.sample, request.loading, instruments, link, self._clock, housekeeping.observe
         )
         self._housekeeping = housekeeping
         stalled = StalledViewers(request.rig.faults, request.seed, link.viewers.endpoint, self._clock, link.journal)
         self._register(engine, link, housekeeping, stalled)
+
+        async def elapsed(message: Msg) -> float:
+            return self._clock.now() - began
+
+        async def screened(message: Msg) -> float | None:
+            return screening.share()
+
+        engine.register_command("elapsed", elapsed)
+        engine.register_command("screened", screened)
         with self._lock:
             self._engine = engine
             self._state = "running"

@@ -10,9 +10,11 @@ from nvscope.plans.verbs import (
     announce,
     certify,
     change_temperature,
+    elapsed,
     measure_resistance,
     ramp_field,
     resistance_point,
+    screened,
 )
 
 __all__ = [
@@ -26,6 +28,7 @@ __all__ = [
     "certify",
     "change_temperature",
     "dry_run",
+    "elapsed",
     "find_lines",
     "find_sequence",
     "measure_resistance",
@@ -34,6 +37,7 @@ __all__ = [
     "ramp_vector",
     "require_vector",
     "resistance_point",
+    "screened",
     "set_light",
     "take_images",
     "turned",

@@ -69,7 +69,7 @@ def resistance_point(
     field = yield from value_of(rig.magnet, "field")
     point = {"purpose": purpose, "temperature": temperature, "field": field, **result, **(attrs or {})}
     yield Msg("transport_point", None, point)
-    yield from bps.create("points")
+    yield from bps.create("resistance")  # a stream has the same devices in every event
     for device in (rig.transport, rig.cryostat, rig.magnet):
         yield from bps.read(device)
     yield from bps.save()
@@ -80,6 +80,16 @@ def certify(claim: Claim) -> Plan:
     """Have the history so far judged; returns the `Certificate`. An invalid one ends the sequence."""
     certificate: Certificate = yield Msg("certify", None, claim)
     return certificate
+
+
+def elapsed() -> Plan:
+    """Return how long the run has been going on (rig s)."""
+    return (yield Msg("elapsed"))
+
+
+def screened() -> Plan:
+    """Return the share of the newest map in which s is not 1; None while planning, or without a reference."""
+    return (yield Msg("screened"))
 
 
 def value_of(device: Any, key: str) -> Plan:

@@ -102,13 +102,3 @@ def zero_field_cool(rig: RigDevices, p: ProtocolSettings, windows: Windows, fiel
     yield from ramp_field(rig, field, p.field_rate)
     windows = yield from odmr_map(rig, "zfc", p, windows, claim=p.claim("zfc", field))
     return windows
-
-
-def warm_and_map(
-    rig: RigDevices, p: ProtocolSettings, windows: Windows, temperatures: tuple[float, ...], field: float
-) -> Plan:
-    """Warm through `temperatures` (K) in `field` (T), mapping at each; returns `Windows`."""
-    for temperature in temperatures:
-        yield from change_temperature(rig, temperature, p.temperature_rate)
-        windows = yield from odmr_map(rig, "fw", p, windows, claim=p.claim("fw", field))
-    return windows

@@ -22,13 +22,15 @@ class Done:
     code: int
     output: str
     runs: Path
+    before: int = 0
+    """Run directories that were there already."""
 
     @property
     def directory(self) -> Path:
         """The one run directory it left."""
         found = [path for path in self.runs.glob("*/*") if path.is_dir() and path.name[0].isdigit()]
-        assert len(found) == 1, self.output
-        return found[0]
+        assert len(found) == self.before + 1, self.output
+        return max(found)
 
     def journal(self, kind=None):
         """Lines of the journal, of one kind if given."""
@@ -49,6 +51,7 @@ def nvscope(environment):
 
     def call(*arguments: str, runs: Path, timeout: float = TIMEOUT) -> Done:
         extra = ["--runs", str(runs)] if arguments[0] == "run" else []
+        before = sum(1 for path in runs.glob("*/*") if path.is_dir())
         done = subprocess.run(
             [*COMMAND, *arguments, *extra],
             env=environment,
@@ -59,7 +62,7 @@ def nvscope(environment):
             timeout=timeout,
             check=False,
         )
-        return Done(done.returncode, done.stdout, runs)
+        return Done(done.returncode, done.stdout, runs, before)
 
     return call
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
@@ -9,6 +10,8 @@ from nvscope.analysis.exposure import ExposureCalibration
 from nvscope.analysis.figures import style
 from nvscope.analysis.magnet_calibration import MagnetCalibration
 from nvscope.analysis.microwave_power import MicrowavePower
+from nvscope.analysis.rotation import Rotation
+from nvscope.nv import GAMMA
 
 _HEIGHT = 2.6
 GAUSS = 1e-4
@@ -92,5 +95,35 @@ def exposure_figure(found: ExposureCalibration) -> Figure:
     heat.set_xlabel("power (mW)")
     heat.set_ylabel("hotter by (mK)")
     heat.set_ylim(bottom=0)
+    figure.tight_layout()
+    return figure
+
+
+def rotation_figure(turns: list[Rotation]) -> Figure:
+    """R and half splitting against angle, one colour for each temperature."""
+    figure = style.new_figure(style.WIDTH, _HEIGHT)
+    left, right = figure.subplots(1, 2)
+    colors = mpl.colormaps[style.TEMPERATURE](np.linspace(0.1, 0.8, len(turns)))
+    for turn, color in zip(turns, colors, strict=True):
+        degrees = np.degrees(turn.angle)
+        label = f"{turn.temperature:.0f} K"
+        left.errorbar(
+            degrees, 1e3 * turn.resistance, 1e3 * turn.resistance_err, fmt="o-", color=color, linewidth=1, label=label
+        )
+        right.errorbar(
+            degrees, turn.half_splitting / 1e6, turn.half_splitting_err / 1e6, fmt="o", color=color, label=label
+        )
+        if np.isfinite(turn.axis):
+            measured = np.isfinite(turn.half_splitting)
+            zeeman = (GAMMA * turn.amplitude * np.cos(turn.angle - turn.axis)) ** 2
+            stress = np.mean((turn.half_splitting**2 - zeeman)[measured])
+            fine = np.linspace(turn.angle[measured].min(), turn.angle[measured].max(), 90)
+            law = (GAMMA * turn.amplitude * np.cos(fine - turn.axis)) ** 2 + stress
+            right.plot(np.degrees(fine), np.sqrt(np.maximum(law, 0)) / 1e6, color=color, linewidth=1)
+    for axes, label in ((left, "R (mΩ)"), (right, "half splitting (MHz)")):
+        axes.set_xlabel("angle of the field (°)")
+        axes.set_ylabel(label)
+    right.set_ylim(bottom=0)
+    left.legend()
     figure.tight_layout()
     return figure

@@ -1,0 +1,89 @@
+"""What the run before knew of the sample: a history does not end because a run does.
+
+A sample that was zero-field cooled by one run may be warmed by the next, if nobody could have touched it in between:
+the same sample in the same loading, the same instruments at the same addresses, and hardly any rig time without record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nvscope.config import Loading, Sample
+from nvscope.errors import DataError
+from nvscope.history import Biography
+from nvscope.store.housekeeping import read_history
+from nvscope.store.layout import HISTORY, list_runs
+from nvscope.store.reader import RunReader
+
+LONGEST_GAP = 600.0
+"""Rig seconds without a record that a history survives; the temperature stays regulated meanwhile."""
+
+
+@dataclass
+class Past:
+    """Temperature and field as recorded, from which run, and its last reference: field (T), B and δB maps (T)."""
+
+    biography: Biography = field(default_factory=Biography)
+    run: str = ""
+    reference: tuple[float, NDArray[np.float64], NDArray[np.float64]] | None = None
+
+
+def recall(runs: Path, this: Path, sample: Sample, loading: Loading, addresses: Mapping[str, str], now: float) -> Past:
+    """Return what the run before recorded, empty if it does not connect to this one.
+
+    Parameters
+    ----------
+    runs, this : Path
+        Folder of runs, and the directory of the run that begins.
+    sample, loading : Sample, Loading
+        What is measured.
+    addresses : mapping
+        Address of every instrument by name.
+    now : float
+        Rig time (s).
+    """
+    before = [run for run in list_runs(runs) if run.resolve() != this.resolve()]
+    if not before:
+        return Past()
+    try:
+        reader = RunReader(before[-1])
+        info = reader.info
+        instruments = reader.lines("instruments")
+    except DataError:
+        return Past()
+    same = info.sample.get("name") == sample.name and info.loading == loading.model_dump(mode="json")
+    known = instruments[-1].data if instruments else {}
+    there = {name: item.get("address") for name, item in known.items() if isinstance(item, Mapping)}
+    if not same or there != dict(addresses):
+        return Past()
+    table = read_history(before[-1] / HISTORY)
+    times = table.get("rig_time", np.empty(0))
+    if not times.size or not 0 <= now - times[-1] <= LONGEST_GAP:
+        return Past()
+    found = Biography()
+    for name in ("temperature", "field"):
+        values = table.get(name, np.full(times.size, np.nan))
+        for time, value in zip(times, values, strict=True):
+            if np.isfinite(value):
+                getattr(found, name).add(float(time), float(value))
+    return Past(found, before[-1].name, _reference(reader))
+
+
+def _reference(reader: RunReader) -> tuple[float, NDArray[np.float64], NDArray[np.float64]] | None:
+    """Return the last reference map of a run; None if it took none that can be read."""
+    for number in reversed(reader.points):
+        point = reader.point(number)
+        if point.attrs.get("purpose") != "reference":
+            continue
+        try:
+            arrays, _ = point.map_arrays()
+            b, err = (np.asarray(arrays[name][...], dtype=np.float64) for name in ("b_z", "b_z_err"))
+        except (DataError, KeyError, OSError):
+            continue
+        return float(point.attrs.get("field", np.nan)), b, err
+    return None
