@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nvscope.gui.model.methods import CriticalTemperature, Methods, Place, RatioMap, SpectrumFit, Start, Vertices
+from nvscope.gui.model.methods import CriticalTemperature, Methods, Place, RatioMap, Shift, SpectrumFit, Start, Vertices
 
 FloatArray = NDArray[np.float64]
 _FINE = 400
@@ -28,6 +28,7 @@ def methods() -> Methods:
         transition=_transition,
         onset=_onset,
         extremes=_extremes,
+        shift=_shift,
     )
 
 
@@ -46,6 +47,13 @@ def _ratio(
     else:
         found = ratio_to_reference(b, b_err, reference, reference_err, field, reference_field)
     return RatioMap(found.s, found.s_point_err, found.reference_err)
+
+
+def _shift(before: FloatArray, after: FloatArray) -> Shift | None:
+    from nvscope.analysis.registration import shift_between
+
+    found = shift_between(before, after)
+    return None if found is None else Shift(found.down, found.right, found.err)
 
 
 def _zero_field_splitting(temperature: float) -> float:

@@ -19,7 +19,7 @@ from nvscope.gui.mailbox import Mailbox
 from nvscope.gui.model.methods import Methods
 from nvscope.gui.preferences import Preferences, default_path
 from nvscope.gui.widgets.theme import Mode
-from nvscope.gui.window import Window
+from nvscope.gui.window import Window, natural_zoom
 from nvscope.stream.control import RunInfo
 
 PICTURE_PATIENCE = 60.0
@@ -85,10 +85,12 @@ def take_picture(watched: Watch, methods: Methods, path: Path) -> None:
     application()
     mailbox = Mailbox() if watched.directory is None else None
     feed = Feed(mailbox, watched.wanted) if mailbox is not None else None
-    window = Window(Desk(methods, mailbox, watched.directory), Preferences(None), None, mode=watched.mode)
+    size = watched.size or (1280, 800)
+    desk = Desk(methods, mailbox, watched.directory)
+    window = Window(desk, Preferences(None), None, mode=watched.mode, zoom=natural_zoom(size[1]))
     # laid out and polished as if on a screen, without taking one
     window.setAttribute(Qt.WidgetAttribute.WA_DontShowOnScreen)
-    window.resize(*(watched.size or (1280, 800)))
+    window.resize(*size)
     _begin(window, watched)
     window.show()
     window.lay_out()

@@ -15,8 +15,8 @@ from nvscope.gui.archive import Archive
 from nvscope.gui.errands import Errands, Outcome
 from nvscope.gui.mailbox import LinkReport, Mailbox
 from nvscope.gui.model.curves import Curves, Place, places
-from nvscope.gui.model.maps import MapStore
-from nvscope.gui.model.methods import CriticalTemperature, Methods
+from nvscope.gui.model.maps import MapStore, masked
+from nvscope.gui.model.methods import CriticalTemperature, Methods, Shift
 from nvscope.gui.model.points import PointRecord
 from nvscope.gui.model.selection import Selection
 from nvscope.gui.model.session import Session, Snapshot
@@ -78,6 +78,7 @@ class Desk:
         self._pinned = False
         self._estimates: dict[Hashable, tuple[Hashable, CriticalTemperature]] = {}
         self._asked: dict[Hashable, Hashable] = {}
+        self._shifts: dict[int, tuple[Hashable, Shift | None]] = {}
         self.session = Session(methods, MapStore(map_budget))
         self.curves = Curves(self.session)
         self.selection = Selection()
@@ -157,6 +158,7 @@ class Desk:
         self._absent.clear()
         self._estimates.clear()
         self._asked.clear()
+        self._shifts.clear()
         self.problem = ""
         self._pinned = False
 
@@ -288,6 +290,40 @@ class Desk:
         if self._asked.get(who) != data:
             self._asked[who] = data
             self._thought.ask(("estimate", who), work, done)
+        return None if known is None else known[1]
+
+    def drift(self) -> Shift | None:
+        """Return how far the picture of the point looked at has moved since its reference, as soon as it is known.
+
+        A point without a reference, and a reference itself, is compared with the first point that has maps.
+        """
+        point, session = self.point, self.session
+        maps = None if point is None else session.held(point.number)
+        if point is None or maps is None:
+            return None
+        reference = session.reference_of(point.number)
+        if reference is None or reference.number == point.number:
+            reference = next((one for one in session.mapped if one.shape == point.shape and one.final), None)
+        above = None if reference is None else session.held(reference.number)
+        if above is None or reference is None or reference.number == point.number:
+            return None
+        before, after = masked(above, "center"), masked(maps, "center")
+        if before is None or after is None or before.shape != after.shape:
+            return None
+        data = (maps.revision, above.revision)
+        number = point.number
+
+        def done(outcome: Outcome) -> None:
+            self._shifts[number] = (data, outcome.result)
+            while len(self._shifts) > 500:
+                del self._shifts[next(iter(self._shifts))]
+            session.revision.update(["estimates"])
+
+        known = self._shifts.get(number)
+        if (known is None or known[0] != data) and self._asked.get("drift") != data:
+            self._asked["drift"] = data
+            shift = session.methods.shift
+            self._thought.ask("drift", lambda: shift(before, after), done)
         return None if known is None else known[1]
 
     def pin_extremes(self, point: PointRecord | None = None) -> bool:

@@ -42,6 +42,7 @@ REDRAW_INTERVAL = 34
 DRAW_BUDGET = 0.015
 """Wall seconds a redraw may take before the rest waits for the next: keys and mouse come in between."""
 FLICKER_INTERVAL = 500
+ZOOM_STEP = 1.125
 SIZE = QSize(1280, 800)
 
 
@@ -58,6 +59,8 @@ class Window(QMainWindow):
         What it can start; None cannot start anything.
     mode : str or None
         "dark" or "light"; None: as it was left.
+    zoom : float or None
+        How large text is; None: as it was left, at first by the height of the screen.
     """
 
     def __init__(
@@ -66,6 +69,7 @@ class Window(QMainWindow):
         preferences: Preferences,
         launcher: Launcher | None = None,
         mode: themes.Mode | None = None,
+        zoom: float | None = None,
     ) -> None:
         super().__init__()
         self.desk = desk
@@ -104,6 +108,7 @@ class Window(QMainWindow):
         self._place_bars()
         self.lay_out()
         self._connect()
+        themes.set_zoom(zoom or _number(preferences.text("zoom", "")) or natural_zoom(_screen_height()))
         remembered = preferences.text("theme", "dark")
         self.theme = themes.THEMES[mode or ("light" if remembered == "light" else "dark")]
         self._restore()
@@ -159,18 +164,23 @@ class Window(QMainWindow):
         if self._for_hands:
             self.addDockWidget(right, hands)
             self.splitDockWidget(hands, housekeeping, Qt.Orientation.Vertical)
-            self.resizeDocks([camera, hands], [800, 420], Qt.Orientation.Horizontal)
-            self.resizeDocks([hands, housekeeping], [450, 280], Qt.Orientation.Vertical)
+            self._share([camera, hands], (0.65, 0.35), Qt.Orientation.Horizontal)
+            self._share([hands, housekeeping], (0.6, 0.4), Qt.Orientation.Vertical)
             return
         self.splitDockWidget(camera, maps, Qt.Orientation.Horizontal)
         self.addDockWidget(right, control)
         self.splitDockWidget(camera, spectrum, Qt.Orientation.Vertical)
         self.splitDockWidget(maps, versus, Qt.Orientation.Vertical)
         self.splitDockWidget(control, housekeeping, Qt.Orientation.Vertical)
-        self.resizeDocks([camera, maps, control], [400, 500, 360], Qt.Orientation.Horizontal)
-        self.resizeDocks([camera, spectrum], [350, 350], Qt.Orientation.Vertical)
-        self.resizeDocks([maps, versus], [400, 300], Qt.Orientation.Vertical)
-        self.resizeDocks([control, housekeeping], [380, 320], Qt.Orientation.Vertical)
+        self._share([camera, maps, control], (0.32, 0.4, 0.28), Qt.Orientation.Horizontal)
+        self._share([camera, spectrum], (0.5, 0.5), Qt.Orientation.Vertical)
+        self._share([maps, versus], (0.57, 0.43), Qt.Orientation.Vertical)
+        self._share([control, housekeeping], (0.54, 0.46), Qt.Orientation.Vertical)
+
+    def _share(self, docks: list[QDockWidget], parts: tuple[float, ...], along: Qt.Orientation) -> None:
+        """Give docks their parts of the window."""
+        whole = self.width() if along == Qt.Orientation.Horizontal else self.height()
+        self.resizeDocks(docks, [round(part * whole) for part in parts], along)
 
     def _connect(self) -> None:
         self.header.theme_button.clicked.connect(self.toggle_theme)
@@ -192,6 +202,8 @@ class Window(QMainWindow):
             "levels": self._auto_levels,
             "outlines": self.camera.outlines.toggle,
             "theme": self.toggle_theme,
+            "larger": lambda: self.set_zoom(themes.zoom() * ZOOM_STEP),
+            "smaller": lambda: self.set_zoom(themes.zoom() / ZOOM_STEP),
             "layout": self.lay_out,
             "pause": self._pause,
             "skip": self.control.skip.click,
@@ -254,6 +266,12 @@ class Window(QMainWindow):
         for view in self.views:
             view.restyle(self.theme)
         self.preferences.set("theme", mode)
+
+    def set_zoom(self, factor: float) -> None:
+        """Make text larger or smaller."""
+        themes.set_zoom(factor)
+        self.preferences.set("zoom", str(themes.zoom()))
+        self.set_theme(self.theme.mode)
 
     def toggle_theme(self) -> None:
         """Dark to light and back."""
@@ -383,3 +401,21 @@ class Window(QMainWindow):
         self.remember()
         self.desk.close()
         super().closeEvent(event)
+
+
+def natural_zoom(height: int) -> float:
+    """Return the zoom for a screen of this height in device-independent pixels: 1 as usual, 1.75 for an unscaled 4K."""
+    return min(2.5, max(1.0, height / 1235))
+
+
+def _screen_height() -> int:
+    screen = QApplication.primaryScreen()
+    return 800 if screen is None else int(screen.availableGeometry().height())
+
+
+def _number(text: str) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None

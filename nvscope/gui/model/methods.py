@@ -71,6 +71,15 @@ class CriticalTemperature:
     curve: FloatArray = field(default_factory=lambda: np.empty(0))
 
 
+@dataclass(frozen=True)
+class Shift:
+    """How far the picture has moved (pixels), positive down and to the right, and the 1-σ uncertainty of either."""
+
+    down: float
+    right: float
+    err: float
+
+
 Place = tuple[int, int]
 Start = tuple[float, float] | None
 Vertices = Sequence[tuple[float, float]]
@@ -96,6 +105,8 @@ class Methods:
     extremes : callable
         ``extremes(s, err, radius, outlines, pixel_size)`` returns the most suppressed and the most enhanced place as
         (row, column) or None; `outlines` are the sample's, vertices (x, y) as fractions of width and height.
+    shift : callable
+        ``shift(before, after)`` of two maps of the lines' centre; None if nothing is recognised in both.
     """
 
     ratio: Callable[
@@ -109,3 +120,4 @@ class Methods:
     transition: Callable[[FloatArray, FloatArray, FloatArray, float], CriticalTemperature]
     onset: Callable[[FloatArray, FloatArray, FloatArray], CriticalTemperature]
     extremes: Callable[[FloatArray, FloatArray, float, Sequence[Vertices], float], tuple[Place | None, Place | None]]
+    shift: Callable[[FloatArray, FloatArray], Shift | None]

@@ -53,7 +53,7 @@ def traces(sums: SpectrumSums, selection: Selection) -> list[Trace]:
     wanted = []
     if selection.cursor is not None:
         row, column = selection.cursor
-        wanted.append((f"cursor ({column}, {row})", CURSOR, disc(row, column, selection.radius, sums.shape)))
+        wanted.append((f"({column}, {row})", CURSOR, disc(row, column, selection.radius, sums.shape)))
     wanted += [(place.label, place.slot, place.pixels) for place in places(selection, sums.shape)]
     found = []
     for label, slot, pixels in wanted:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable
 from typing import Any, Literal
 
@@ -14,7 +15,7 @@ from nvscope.gui.desk import Desk
 from nvscope.gui.model.selection import Region
 from nvscope.gui.model.statistics import spread_limits
 from nvscope.gui.widgets.histogram import Histogram
-from nvscope.gui.widgets.image_plot import ImagePlot
+from nvscope.gui.widgets.image_plot import ImagePlot, nice_length
 from nvscope.gui.widgets.plotting import Table
 from nvscope.gui.widgets.theme import Theme, color_map
 from nvscope.gui.widgets.view import View
@@ -61,6 +62,10 @@ class CameraView(View):
         self.plot.image.setColorMap(color_map("light"))
         self.histogram = Histogram(graphics, 1, 0)
         self.histogram.dragged.connect(self._levels_dragged)
+        self.readout.setToolTip(
+            "<p>Counts under the cursor. Drift: how far the stress pattern, and with it the cell, has moved "
+            "in the image since the reference map; the arrow is drawn larger by the factor beside it.</p>"
+        )
         self.body.addWidget(self.readout)
         self.plot.hovered.connect(desk.selection.move)
         self.plot.clicked.connect(desk.selection.pin)
@@ -114,6 +119,8 @@ class CameraView(View):
             id(self.desk.session),
             revision["frame"],
             revision["header"],
+            revision["estimates"],
+            revision["maps"],
             self.desk.spectrometer.revision,
             None if self.desk.point is None else self.desk.point.number,
             self.desk.shown,
@@ -146,9 +153,11 @@ class CameraView(View):
         self.plot.set_pins(selection.pins, self.theme)
         self.plot.set_region(selection.region)
         self._draw_outlines()
+        drift = self._draw_drift()
         cursor = selection.cursor
         if cursor is not None and cursor[0] < image.shape[0] and cursor[1] < image.shape[1]:
-            text += f" · {image[cursor]:.0f} counts at ({cursor[1]}, {cursor[0]})"
+            text += f" · {image[cursor]:.0f} at ({cursor[1]}, {cursor[0]})"
+        text += drift
         self.readout.setText(text)
 
     def auto_levels(self) -> None:
@@ -180,7 +189,7 @@ class CameraView(View):
         mean = None if point is None else self.desk.spectrometer.mean_image(point.number)
         if mean is None or point is None:
             return None
-        return mean, f"point {point.number} · mean of its frames"
+        return mean, f"point {point.number}, mean frame"
 
     def _draw_picture(self, image: NDArray[Any]) -> None:
         """Draw image, histogram and saturation: the costly part, only when they have changed."""
@@ -201,6 +210,22 @@ class CameraView(View):
             marked[saturated] = _RED
             self.plot.overlay.setImage(marked, autoLevels=False, levels=(0, 255))
         return count
+
+    def _draw_drift(self) -> str:
+        """Draw how far the picture has moved, larger than life; returns it in words."""
+        drift = self.desk.drift()
+        if drift is None:
+            self.plot.set_drift(0.0, 0.0, "")
+            return ""
+        length = math.hypot(drift.down, drift.right)
+        if length < 2 * drift.err:
+            self.plot.set_drift(0.0, 0.0, "")
+            return f" · drift below {2 * drift.err:.2f} px"
+        larger = max(1.0, nice_length(0.2 * max(self.plot.shape) / length))
+        metres = self.desk.session.pixel_size()
+        size = f"{length * metres * 1e6:.2f} µm" if math.isfinite(metres) else f"{length:.2f} px"
+        self.plot.set_drift(drift.down * larger, drift.right * larger, f"drift {size} × {larger:g}")
+        return f" · drift {length:.2f} ± {drift.err:.2f} px"
 
     def _draw_outlines(self) -> None:
         loading = self.desk.session.header.outlines if self.outlines.isChecked() else ()

@@ -8,9 +8,10 @@ import time
 from collections.abc import Hashable
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QToolButton, QVBoxLayout, QWidget
 
 from nvscope.gui.desk import Desk
+from nvscope.gui.model.alarms import Alarm, alarms
 from nvscope.gui.widgets.housekeeping import newest
 from nvscope.gui.widgets.theme import Theme
 
@@ -22,6 +23,9 @@ _STATE_INK = {
     "aborted": "warning",
     "failed": "error",
 }
+
+
+_MOST_ALARM = 60
 
 
 class Header(QWidget):
@@ -45,6 +49,9 @@ class Header(QWidget):
             label.setMinimumWidth(50)
             left.addWidget(label)
         row.addLayout(left, 1)
+        self.alarm = QLabel()
+        self.alarm.setVisible(False)
+        row.addWidget(self.alarm)
         self._cells: dict[str, QLabel] = {}
         for name, tip in (
             ("T", "sample temperature"),
@@ -67,9 +74,6 @@ class Header(QWidget):
             if name == "frames/s" and not desk.live:
                 value.hide()
                 caption.hide()
-        rule = QFrame()
-        rule.setFrameShape(QFrame.Shape.VLine)
-        rule.setObjectName("muted")
         self.start = QToolButton()
         self.start.setText("New run …")
         self.start.setToolTip("Choose a sequence, look at its plan, start it (Ctrl+R)")
@@ -89,12 +93,14 @@ class Header(QWidget):
         session, link = desk.session, desk.link
         age = int(time.monotonic() - link.heard) if link.state in ("silent", "garbage") else 0
         key = (id(session), session.revision["status"], session.revision["history"], session.revision["header"])
-        wanted = (key, link.state, age, theme.mode, desk.problem, link.malformed)
+        found = alarms(session, link, time.monotonic()) if desk.live or session.outcome else []
+        wanted = (key, link.state, age, theme.mode, desk.problem, link.malformed, tuple(found))
         if wanted == self._drawn:
             return
         self._drawn = wanted
         self.title.setText(self._title(theme, age))
         self.step.setText(self._subtitle(theme))
+        self._show_alarms(found, theme)
         numbers = {
             "T": _number(newest(desk, "temperature"), "{:.2f} K"),
             "H": _number(newest(desk, "field"), "{:.2f} G", 1e4),
@@ -104,6 +110,17 @@ class Header(QWidget):
         }
         for name, text in numbers.items():
             self._cells[name].setText(text)
+
+    def _show_alarms(self, found: list[Alarm], theme: Theme) -> None:
+        self.alarm.setVisible(bool(found))
+        if not found:
+            return
+        worst = found[0]
+        ink = theme.severity(worst.severity)
+        more = f" (+{len(found) - 1})" if len(found) > 1 else ""
+        text = worst.text if len(worst.text) <= _MOST_ALARM else worst.text[: _MOST_ALARM - 1] + "…"
+        self.alarm.setText(f'<b style="color:{ink}">▲ {html.escape(text)}{more}</b>')
+        self.alarm.setToolTip("<p>" + "<br>".join(html.escape(one.text) for one in found) + "</p>")
 
     def _title(self, theme: Theme, age: int) -> str:
         session, link = self.desk.session, self.desk.link

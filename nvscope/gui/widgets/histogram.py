@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PySide6.QtCore import QObject, Signal
 
 from nvscope.gui.widgets.plotting import bare, brush, dress, pen
-from nvscope.gui.widgets.theme import Theme
+from nvscope.gui.widgets.theme import Theme, px
 
 _BINS = 128
 _MOST_PIXELS = 65536
@@ -26,7 +26,6 @@ class Histogram(QObject):
         self.plot = layout.addPlot(row=row, col=column)
         bare(self.plot)
         self.plot.setMouseEnabled(x=False, y=False)
-        self.plot.setMaximumHeight(74)
         self.plot.hideAxis("left")
         self._curve = pg.PlotCurveItem([0, 1], [0], stepMode="center", fillLevel=0)
         self.plot.addItem(self._curve)
@@ -38,6 +37,7 @@ class Histogram(QObject):
 
     def restyle(self, theme: Theme) -> None:
         """Take other colours."""
+        self.plot.setMaximumHeight(px(74))
         dress(self.plot, theme, bottom="counts", size=10)
         self.plot.showGrid(x=False, y=False)
         self._curve.setPen(pen(theme.muted, 1.0))

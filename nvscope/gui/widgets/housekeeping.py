@@ -13,7 +13,7 @@ from PySide6.QtWidgets import QToolButton
 
 from nvscope.gui.desk import Desk
 from nvscope.gui.widgets.plotting import Table, bare, dress, pen
-from nvscope.gui.widgets.theme import Theme
+from nvscope.gui.widgets.theme import Theme, px
 from nvscope.gui.widgets.view import View
 
 
@@ -139,7 +139,7 @@ class HousekeepingView(View):
             last = row == len(chosen) - 1
             dress(plot, self.theme, left=channel.axis, bottom="rig time (min)" if last else None, size=10)
             plot.getAxis("bottom").setStyle(showValues=last)
-            plot.getAxis("left").setWidth(52)
+            plot.getAxis("left").setWidth(px(52))
             plot.setToolTip(f"{channel.meaning} ({channel.unit})" if channel.unit else channel.meaning)
             plot.getViewBox().setLimits(minYRange=1.0 if channel.column == "lost_frames" else 1e-6)
             if self._rows:

@@ -16,7 +16,7 @@ from PySide6.QtWidgets import QGraphicsRectItem
 from nvscope.gui.model.selection import Pin, Region
 from nvscope.gui.model.session import Outline
 from nvscope.gui.widgets.plotting import brush, pen
-from nvscope.gui.widgets.theme import Theme, ui_font
+from nvscope.gui.widgets.theme import Theme, px, ui_font
 
 _OUTLINE_DASH: dict[str, Sequence[float] | None] = {"sample": None, "reference": [2, 3]}
 _SHADOW = "#000000"
@@ -34,6 +34,7 @@ class ImagePlot(QObject):
 
     def __init__(self, layout: Any, row: int, column: int) -> None:
         super().__init__()
+        self._shape = (0, 0)
         self.box = layout.addViewBox(row=row, col=column, lockAspect=True, invertY=True, enableMenu=False)
         self.box.setDefaultPadding(0.01)
         self._blank = QGraphicsRectItem()
@@ -52,9 +53,10 @@ class ImagePlot(QObject):
         self._bar = pg.PlotCurveItem()
         self._bar_shadow = pg.PlotCurveItem()
         self._bar_text = pg.TextItem(anchor=(0.5, 1.0))
+        self._arrow, self._arrow_shadow = pg.PlotCurveItem(), pg.PlotCurveItem()
+        self._arrow_text = pg.TextItem(anchor=(1.0, 0.0))
         self._roi = pg.RectROI([0, 0], [4, 4], movable=True, resizable=True, rotatable=False)
         self._roi.setVisible(False)
-        self._shape = (0, 0)
         self._pixel = math.nan
         self._quiet = False
         for order, item in enumerate(
@@ -62,6 +64,10 @@ class ImagePlot(QObject):
         ):
             item.setZValue(order)
             self.box.addItem(item)
+        for item in (self._arrow_shadow, self._arrow, self._arrow_text):
+            item.setZValue(7)
+            self.box.addItem(item, ignoreBounds=True)
+        self.set_drift(0.0, 0.0, "")
         self._bar_text.setZValue(8)
         self.box.addItem(self._bar_text, ignoreBounds=True)
         self.box.addItem(self._roi, ignoreBounds=True)
@@ -86,6 +92,8 @@ class ImagePlot(QObject):
         for handle in self._roi.getHandles():
             handle.pen = pen("#ffffff", 1.4)
             handle.currentPen = handle.pen
+        self._arrow.setPen(pen("#ffffff", 2.0))
+        self._arrow_shadow.setPen(pen(_SHADOW, 4.5, 0.5))
         self._bar.setPen(pen("#ffffff", 4.0))
         self._bar_shadow.setPen(pen(_SHADOW, 6.0, 0.6))
 
@@ -122,7 +130,7 @@ class ImagePlot(QObject):
 
     def set_pins(self, pins: Sequence[Pin], theme: Theme) -> None:
         """Draw the pins with their letters."""
-        if (drawn := (tuple(pins), theme.mode)) == self._pinned:
+        if (drawn := (tuple(pins), theme.mode, px(100))) == self._pinned:
             return
         self._pinned = drawn
         for label in self._labels:
@@ -134,7 +142,7 @@ class ImagePlot(QObject):
             spots.append(
                 {
                     "pos": (pin.column + 0.5, pin.row + 0.5),
-                    "size": 11,
+                    "size": px(11),
                     "pen": pen("#ffffff", 1.6),
                     "brush": brush(color),
                     "symbol": "o",
@@ -164,12 +172,39 @@ class ImagePlot(QObject):
                 self.box.addItem(item, ignoreBounds=True)
                 self._outlines.append(item)
             own = bool(outline.color)  # the operator's regions are named at a corner: their middle is what one looks at
-            name = pg.TextItem(outline.name, color=ink, anchor=(0, 0) if own else (0.5, 0.5), fill=brush(_SHADOW, 0.45))
-            name.setFont(ui_font(10))
-            name.setPos(*(closed.min(axis=0) if own else closed[:-1].mean(axis=0)))
+            middle = closed[:-1].mean(axis=0)
+            # a label reaches inwards from the edge of the image, so that it is not cut off there
+            anchor = tuple(0.0 if part < 0.1 else 1.0 if part > 0.9 else 0.5 for part in middle / (width, height))
+            name = pg.TextItem(outline.name, color=ink, anchor=(0, 0) if own else anchor, fill=brush(_SHADOW, 0.3))
+            name.setFont(ui_font(9))
+            name.textItem.document().setDocumentMargin(1)
+            name.setPos(*(closed.min(axis=0) if own else middle))
             name.setZValue(4)
             self.box.addItem(name, ignoreBounds=True)
             self._outlines.append(name)
+
+    def set_drift(self, down: float, right: float, text: str) -> None:
+        """Draw an arrow from the middle, this far (pixels), with a text beside it; an empty text takes it away."""
+        height, width = self._shape
+        shown = bool(text) and min(self._shape) > 0
+        for item in (self._arrow, self._arrow_shadow, self._arrow_text):
+            item.setVisible(shown)
+        if not shown:
+            return
+        y, x = height / 2, width / 2
+        length = max(math.hypot(down, right), 1e-9)
+        head = min(0.3 * length, 0.05 * width)
+        along, across = (right / length, down / length), (-down / length, right / length)
+        tip = (x + right, y + down)
+        wings = [
+            (tip[0] - head * (along[0] + side * 0.6 * across[0]), tip[1] - head * (along[1] + side * 0.6 * across[1]))
+            for side in (1, -1)
+        ]
+        path = np.array([(x, y), tip, wings[0], tip, wings[1]])
+        for item in (self._arrow_shadow, self._arrow):
+            item.setData(path[:, 0], path[:, 1])
+        self._arrow_text.setHtml(f'<span style="{_label_style()}">&nbsp;{text}&nbsp;</span>')
+        self._arrow_text.setPos(0.99 * width, 0.01 * height)
 
     def set_region(self, region: Region | None) -> None:
         """Draw the region, or take it away."""
@@ -200,12 +235,11 @@ class ImagePlot(QObject):
             return
         length = nice_length(0.25 * width * self._pixel)
         pixels = length / self._pixel
-        right, bottom = width * 0.96, height * 0.955
+        left, bottom = width * 0.04, height * 0.955
         for item in (self._bar, self._bar_shadow):
-            item.setData([right - pixels, right], [bottom, bottom])
-        style = "color:#ffffff;background:rgba(0,0,0,110);font-size:12px"
-        self._bar_text.setHtml(f'<span style="{style}">&nbsp;{length * 1e6:g} µm&nbsp;</span>')
-        self._bar_text.setPos(right - pixels / 2, bottom - 0.01 * height)
+            item.setData([left, left + pixels], [bottom, bottom])
+        self._bar_text.setHtml(f'<span style="{_label_style()}">&nbsp;{length * 1e6:g} µm&nbsp;</span>')
+        self._bar_text.setPos(left + pixels / 2, bottom - 0.01 * height)
 
     def _pixel_at(self, position: QPointF) -> tuple[int, int] | None:
         if not self.box.sceneBoundingRect().contains(position):
@@ -224,6 +258,10 @@ class ImagePlot(QObject):
         pixel = self._pixel_at(event.scenePos())
         if pixel is not None and event.button() == Qt.MouseButton.LeftButton and not event.isAccepted():
             self.clicked.emit(*pixel)
+
+
+def _label_style() -> str:
+    return f"color:#ffffff;background:rgba(0,0,0,110);font-size:{px(12)}px"
 
 
 def nice_length(most: float) -> float:

@@ -16,7 +16,7 @@ from nvscope.gui.model.selection import RADII, Region, rectangle
 from nvscope.gui.model.statistics import centered_limits, spread_limits, statistics
 from nvscope.gui.widgets.image_plot import ImagePlot
 from nvscope.gui.widgets.plotting import Table
-from nvscope.gui.widgets.theme import Theme, class_map, color_map, ui_font
+from nvscope.gui.widgets.theme import Theme, class_map, color_map, px, ui_font
 from nvscope.gui.widgets.view import View
 
 FloatArray = NDArray[np.float64]
@@ -141,7 +141,7 @@ class MapsView(View):
             axis.setPen(pg.mkPen(theme.line))
             axis.setTextPen(pg.mkPen(theme.muted))
             axis.setTickFont(ui_font(11))
-        self.bar.getAxis("right").setWidth(58)
+        self.bar.getAxis("right").setWidth(px(58))
         self._label = ""
 
     def draw(self) -> None:
@@ -229,7 +229,9 @@ class MapsView(View):
         self.bar.blockSignals(False)
         if label != self._label:
             self._label = label
-            self.bar.getAxis("right").setLabel("" if scheme == "classes" else label, color=self.theme.text)
+            self.bar.getAxis("right").setLabel(
+                "" if scheme == "classes" else label, **{"color": self.theme.text, "font-size": f"{px(11)}px"}
+            )
 
     def _write(self, point: PointRecord | None) -> None:
         values, quantity = self._values, self.quantity

@@ -15,7 +15,7 @@ from PySide6.QtCore import QBuffer, QByteArray, QIODevice, QRectF, QSize
 from PySide6.QtGui import QColor, QImage, QPaintDevice, QPainter
 from PySide6.QtSvg import QSvgGenerator
 
-from nvscope.gui.widgets.theme import Theme, ui_font
+from nvscope.gui.widgets.theme import Theme, px, ui_font, zoom
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def dress(plot: Any, theme: Theme, *, left: str | None = None, bottom: str | Non
         axis.setTickFont(font)
         axis.setStyle(tickLength=-5, tickTextOffset=4, autoExpandTextSpace=True)
         if text is not None:
-            axis.setLabel(text, **{"color": theme.text, "font-size": f"{size}px"})
+            axis.setLabel(text, **{"color": theme.text, "font-size": f"{px(size)}px"})
             axis.enableAutoSIPrefix(False)
     plot.showGrid(x=True, y=True, alpha=0.10)
     plot.getViewBox().setBackgroundColor(None)
@@ -70,7 +70,7 @@ def pen(color: str, width: float = 1.5, alpha: float = 1.0, dash: Sequence[float
     """Return a pen."""
     ink = QColor(color)
     ink.setAlphaF(alpha)
-    made = pg.mkPen(ink, width=width)
+    made = pg.mkPen(ink, width=width * zoom())
     if dash is not None:
         made.setDashPattern(list(dash))
     return made
@@ -90,7 +90,9 @@ def add_dots(
     good = np.isfinite(x) & np.isfinite(y)
     if good.any():
         around = None if edge is None else pen(edge, 1.0)
-        plot.addItem(pg.ScatterPlotItem(x[good], y[good], size=size, pen=around, brush=brush(color, alpha), symbol="o"))
+        plot.addItem(
+            pg.ScatterPlotItem(x[good], y[good], size=size * zoom(), pen=around, brush=brush(color, alpha), symbol="o")
+        )
 
 
 def add_line(plot: Any, x: NDArray[Any], y: NDArray[Any], ink: Any) -> None:

@@ -28,6 +28,8 @@ SHORTCUTS = (
     Shortcut("A", "levels", "let grey levels and colour scale fit again"),
     Shortcut("O", "outlines", "outlines of the loading on or off"),
     Shortcut("T", "theme", "dark or light"),
+    Shortcut("Ctrl+=", "larger", "larger text"),
+    Shortcut("Ctrl+-", "smaller", "smaller text"),
     Shortcut("Ctrl+0", "layout", "docks back to their places"),
     Shortcut("Ctrl+P", "pause", "pause or resume the run"),
     Shortcut("Ctrl+K", "skip", "skip the rest of this point"),

@@ -13,7 +13,7 @@ from PySide6.QtWidgets import QLabel, QToolButton
 from nvscope.gui.desk import Desk
 from nvscope.gui.model.traces import CURSOR, Trace
 from nvscope.gui.widgets.plotting import Table, add_dots, add_line, bare, dress, pen
-from nvscope.gui.widgets.theme import Theme
+from nvscope.gui.widgets.theme import Theme, px
 from nvscope.gui.widgets.view import View
 
 FloatArray = NDArray[np.float64]
@@ -92,6 +92,7 @@ class SpectrumView(View):
             lower.addItem(zero, ignoreBounds=True)
         for trace in reversed(found):  # the cursor on top
             self._draw_trace(trace)
+        self._set_ranges(found)
         self._write(found)
 
     def table(self) -> Table:
@@ -139,13 +140,27 @@ class SpectrumView(View):
                 )
                 layout.setColumnStretchFactor(column, 1)
                 for plot in (upper, lower):
-                    plot.getAxis("left").setWidth(52 if first else 8)
-            self._caption.setText("microwave frequency (GHz)", color=self.theme.text, size="11px")
+                    plot.getAxis("left").setWidth(px(52) if first else 8)
+            self._caption.setText("microwave frequency (GHz)", color=self.theme.text, size=f"{px(11)}px")
         if wanted != self._windows:
             self._windows = wanted
             for (upper, _), (low, high) in zip(self._panels, wanted, strict=True):
                 upper.setXRange(low / 1e9, high / 1e9, padding=0.03)
-                upper.enableAutoRange(axis="y")
+
+    def _set_ranges(self, found: list[Trace]) -> None:
+        """Make room for everything drawn in any panel; a linked axis would follow the first panel only."""
+        main = found[0]
+        above = [100 * trace.signal / trace.level for trace in found]
+        above += [100 * trace.fit.model / trace.level for trace in found if trace.fit is not None]
+        below = [np.zeros(1)]
+        if main.fit is not None and main.slot == CURSOR:
+            below.append(100 * (main.signal - main.fit.at_data) / main.level)
+        for values, plot in ((above, self._panels[0][0]), (below, self._panels[0][1])):
+            finite = np.concatenate(values)
+            finite = finite[np.isfinite(finite)]
+            if finite.size:
+                low, high = float(finite.min()), float(finite.max())
+                plot.setYRange(low, high if high > low else low + 1.0, padding=0.06)
 
     def _draw_trace(self, trace: Trace) -> None:
         color = self.theme.place(trace.slot)
@@ -178,7 +193,9 @@ class SpectrumView(View):
                 parts.append(f"{name} &nbsp;not fitted yet")
                 continue
             shown = {item[0]: _parameter(*item, ink=self.theme.text) for item in trace.fit.parameters}
-            quality = f"χ²ᵣ {trace.fit.chi2_reduced:.2f}, {trace.fit.status}"
+            quality = f"χ²ᵣ {trace.fit.chi2_reduced:.2f}"
+            if trace.fit.status != "converged":
+                quality += f', <span style="color:{self.theme.warning}">{trace.fit.status}</span>'
             if trace.slot != CURSOR:
                 parts.append(f"{name} &nbsp;{shown.get('B', '')} &nbsp;{quality}")
                 continue
@@ -187,7 +204,7 @@ class SpectrumView(View):
             for sign in "₋₊":
                 line = [text for key, text in shown.items() if key.endswith(sign)]
                 parts.append(" &nbsp;".join(line[:1] + [text.replace(sign, "", 1) for text in line[1:]]))
-        self.parameters.setText(f'<span style="font-size:11px">{"<br>".join(parts)}</span>')
+        self.parameters.setText(f'<span style="font-size:{px(11)}px">{"<br>".join(parts)}</span>')
 
 
 def _parameter(name: str, value: float, error: float, unit: str, ink: str) -> str:

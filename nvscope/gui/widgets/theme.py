@@ -119,13 +119,33 @@ def apply(app: QApplication, theme: Theme) -> None:
         palette.setColor(QPalette.ColorGroup.Disabled, role, QColor(theme.muted))
     app.setPalette(palette)
     arrow = (Path(__file__).parent / f"arrow-{theme.mode}.svg").as_posix()
-    app.setStyleSheet(_SHEET.substitute(theme.__dict__, arrow=arrow))
+    sizes = {f"px{size}": f"{px(size)}px" for size in (2, 3, 4, 6, 8, 9, 10, 12, 15, 20, 22, 24)}
+    app.setStyleSheet(_SHEET.substitute(theme.__dict__, **sizes, arrow=arrow))
+
+
+def zoom() -> float:
+    """Return how much larger than on an ordinary screen text is to be."""
+    app = QApplication.instance()
+    found = None if app is None else app.property("zoom")
+    return float(found) if isinstance(found, int | float) else 1.0
+
+
+def set_zoom(factor: float) -> None:
+    """Set it, between what can still be read and what still fits; followed by `apply`."""
+    app = QApplication.instance()
+    if app is not None:
+        app.setProperty("zoom", min(max(factor, 0.75), 3.0))
+
+
+def px(pixels: float) -> int:
+    """Return a length of the interface at the present zoom."""
+    return round(pixels * zoom())
 
 
 def ui_font(pixels: int, *, bold: bool = False) -> QFont:
-    """Return the interface font at a size in device-independent pixels."""
+    """Return the interface font at a size in device-independent pixels, at the present zoom."""
     font = QFont(QApplication.font())
-    font.setPixelSize(pixels)
+    font.setPixelSize(px(pixels))
     font.setBold(bold)
     return font
 
@@ -157,7 +177,7 @@ _BLUE_WHITE_RED = (
 )  # fmt: skip
 
 _SHEET = Template("""
-* { font-size: 12px; }
+* { font-size: $px12; }
 QMainWindow, QDialog { background: $window; }
 QMainWindow::separator { background: $window; width: 5px; height: 5px; }
 QMainWindow::separator:hover { background: $accent; }
@@ -165,13 +185,13 @@ QDockWidget { color: $text; font-weight: 600; titlebar-close-icon: none; titleba
 QDockWidget::title { padding: 5px 8px 3px 10px; text-align: left; background: $window; }
 QToolTip { background: $raised; color: $text; border: 1px solid $line; padding: 4px; }
 QLabel#muted, QLabel[muted="true"] { color: $muted; }
-QLabel[big="true"] { font-size: 15px; font-weight: 600; }
+QLabel[big="true"] { font-size: $px15; font-weight: 600; }
 QFrame#panel { background: $panel; border: 1px solid $line; border-radius: 6px; }
 QWidget#bar { background: $panel; border-bottom: 1px solid $line; }
 QWidget#foot { background: $panel; border-top: 1px solid $line; }
 QToolButton, QPushButton, QComboBox, QLineEdit, QSpinBox, QPlainTextEdit {
-  background: $raised; color: $text; border: 1px solid $line; border-radius: 4px; padding: 3px 8px; }
-QToolButton { padding: 2px 6px; }
+  background: $raised; color: $text; border: 1px solid $line; border-radius: 4px; padding: $px3 $px8; }
+QToolButton { padding: $px2 $px6; }
 QToolButton:hover, QPushButton:hover, QComboBox:hover { border-color: $accent; }
 QToolButton:checked, QPushButton:checked { color: $accent; border-color: $accent; }
 QToolButton:pressed, QPushButton:pressed { background: $line; }
@@ -181,17 +201,17 @@ QPushButton[danger="true"] { color: $error; }
 QPushButton[danger="true"]:disabled { color: $muted; }
 QPushButton[primary="true"] { background: $accent; color: #ffffff; border-color: $accent; }
 QPushButton[primary="true"]:disabled { background: $raised; color: $muted; border-color: $line; }
-QComboBox::drop-down { border: none; width: 20px; }
-QComboBox::down-arrow { image: url("$arrow"); width: 10px; height: 6px; }
+QComboBox::drop-down { border: none; width: $px20; }
+QComboBox::down-arrow { image: url("$arrow"); width: $px10; height: $px6; }
 QToolButton#quiet { background: transparent; border: none; padding: 2px 4px; color: $muted; }
 QToolButton#quiet:hover { color: $text; }
 QToolButton::menu-indicator { image: none; }
 QComboBox QAbstractItemView, QMenu { background: $raised; color: $text; border: 1px solid $line;
   selection-background-color: $accent; selection-color: #ffffff; }
-QMenu::item { padding: 4px 22px 4px 12px; }
+QMenu::item { padding: $px4 $px22 $px4 $px12; }
 QMenu::separator { height: 1px; background: $line; margin: 3px 0; }
 QTabBar { qproperty-drawBase: 0; }
-QTabBar::tab { background: transparent; color: $muted; padding: 4px 8px; border: none;
+QTabBar::tab { background: transparent; color: $muted; padding: $px4 $px8; border: none;
   border-bottom: 2px solid transparent; }
 QTabBar::tab:selected { color: $text; border-bottom: 2px solid $accent; }
 QTabBar::tab:hover { color: $text; }

@@ -14,7 +14,7 @@ from nvscope.gui.desk import Desk
 from nvscope.gui.model.curves import RatioCurve
 from nvscope.gui.model.methods import CriticalTemperature
 from nvscope.gui.widgets.plotting import Table, add_bars, add_dots, add_line, bare, brush, dress, pen
-from nvscope.gui.widgets.theme import Theme
+from nvscope.gui.widgets.theme import Theme, px
 from nvscope.gui.widgets.view import View
 
 FloatArray = NDArray[np.float64]
@@ -43,7 +43,6 @@ class VersusView(View):
         self.below.setXLink(self.above)
         for plot in (self.above, self.below):
             bare(plot)
-            plot.getAxis("left").setWidth(58)
         graphics.ci.layout.setRowStretchFactor(0, 3)
         graphics.ci.layout.setRowStretchFactor(1, 2)
         self.summary = QLabel()
@@ -75,6 +74,8 @@ class VersusView(View):
     def restyle(self, theme: Theme) -> None:
         """Take other colours."""
         super().restyle(theme)
+        for plot in (self.above, self.below):
+            plot.getAxis("left").setWidth(px(58))
         dress(self.above, theme, left="s = B / B(T > Tc)")
         self.above.getAxis("bottom").setStyle(showValues=False)
         dress(self.below, theme, left="R (mΩ)", bottom="temperature (K)")

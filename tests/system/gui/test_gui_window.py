@@ -25,7 +25,7 @@ from nvscope.gui.model.selection import Region
 from nvscope.gui.preferences import Preferences
 from nvscope.gui.widgets import theme as themes
 from nvscope.gui.widgets.view import View
-from nvscope.gui.window import Window
+from nvscope.gui.window import Window, natural_zoom
 
 Open = Callable[..., Window]
 
@@ -182,7 +182,7 @@ def test_the_mouse_moves_the_cursor_and_clicks_pin(replay: Window, qtbot: QtBot)
     replay.draw_all()
     assert "(9, 5)" in replay.maps.readout.text()
     assert replay.settle(60.0)
-    assert [trace.label for trace in replay.desk.spectrometer.traces] == ["cursor (9, 5)", "A"]
+    assert [trace.label for trace in replay.desk.spectrometer.traces] == ["(9, 5)", "A"]
     fit = replay.desk.spectrometer.traces[0].fit
     assert fit is not None
     truth = 28.024951e9 * 97e-4
@@ -407,3 +407,15 @@ def test_a_run_that_vanishes_is_said_to_be_gone(live: tuple[Window, Any], qtbot:
     on_air.close()
     qtbot.waitUntil(lambda: "gone" in window.header.title.text(), timeout=30_000)
     assert not window.control.abort.isEnabled()
+
+
+def test_text_grows_and_is_remembered(replay: Window) -> None:
+    before = replay.header.title.fontMetrics().height()
+    QTest.keyClick(replay, Qt.Key.Key_Equal, Qt.KeyboardModifier.ControlModifier)
+    for _ in range(4):
+        replay.set_zoom(themes.zoom() * 1.125)
+    assert replay.header.title.fontMetrics().height() > 1.4 * before
+    assert float(replay.preferences.text("zoom", "")) == pytest.approx(1.125**5)
+    replay.set_zoom(1.0)
+    assert replay.header.title.fontMetrics().height() == before
+    assert (natural_zoom(1080), natural_zoom(2160)) == (1.0, pytest.approx(1.75, abs=0.01))

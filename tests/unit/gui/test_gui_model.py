@@ -14,6 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from nvscope.gui.mailbox import LinkReport
+from nvscope.gui.model.alarms import alarms
 from nvscope.gui.model.curves import Curves, places
 from nvscope.gui.model.journal import entry
 from nvscope.gui.model.maps import MapStore
@@ -25,6 +27,7 @@ from nvscope.gui.model.session import Header, Session, Snapshot
 from nvscope.gui.model.spectra import SpectrumSums
 from nvscope.gui.model.statistics import centered_limits, spread_limits, statistics
 from nvscope.gui.model.steps import Step, Steps
+from nvscope.stream.control import RunInfo
 from nvscope.stream.messages import (
     Frame,
     HistoryRow,
@@ -54,7 +57,7 @@ def _no_tc(*_: object) -> CriticalTemperature:
     return CriticalTemperature(math.nan, math.nan, "none")
 
 
-METHODS = Methods(_ratio, lambda t: 2.8777e9, _fit, _no_tc, _no_tc, lambda *_: (None, None))
+METHODS = Methods(_ratio, lambda t: 2.8777e9, _fit, _no_tc, _no_tc, lambda *_: (None, None), lambda *_: None)
 
 
 @pytest.fixture
@@ -466,3 +469,21 @@ def test_a_changed_target_is_followed() -> None:
     assert session.header.target_b_err == pytest.approx(1e-5)
     session.apply(JournalEntry("parameters", 1.0, {"settings": {"until": ""}}))
     assert math.isnan(session.header.target_b_err)
+
+
+def test_what_is_wrong_is_said_worst_first() -> None:
+    run = RunInfo("0001-a", "", 1, "tcp://127.0.0.1:1", "tcp://127.0.0.1:2")
+    well = LinkReport("connected", run, heard=100.0)
+    session = Session(METHODS)
+    assert alarms(session, well, 101.0) == []
+    session.apply(HistoryRow(10.0, {"helium_level": 0.1}))
+    session.apply(PointOpened(0, "odmr", AXIS, SHAPE, 0.0, {}))
+    bad = {"verdict": "invalid", "reason": "the field was on", "protocol": "zfc"}
+    session.apply(PointClosed(0, 20.0, {"certificate": bad}))
+    found = alarms(session, LinkReport("silent", run, heard=100.0), 107.0)
+    assert [one.severity for one in found] == ["error", "error", "warning"]
+    assert [one.text for one in found] == ["nothing heard for 7 s", "history invalid: the field was on", "helium 10 %"]
+    session.apply(JournalEntry("alarm", 30.0, {"text": "magnet: quenched"}))
+    assert "magnet: quenched" in [one.text for one in alarms(session, well, 101.0)]
+    session.apply(JournalEntry("note", 2000.0, {"text": "hours later"}))
+    assert "magnet: quenched" not in [one.text for one in alarms(session, well, 101.0)]
