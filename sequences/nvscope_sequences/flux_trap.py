@@ -1,7 +1,8 @@
 """Field cool, quench the field to zero and map what stays: figure 2e of the target paper.
 
-At H = 0 under stress the splitting of the lines is mostly stress; the field's magnitude is separable only against a map
-at H = 0 taken above Tc, and its sign not at all.
+At H = 0 under stress the splitting of the lines is mostly stress; the field's magnitude is separable only against a
+map at H = 0 taken above Tc, and its sign not at all. The maps in the field, reference and FC, also say which two of the
+many lines at H = 0 are the aligned pair.
 """
 
 from __future__ import annotations
@@ -20,6 +21,9 @@ class Parameters(ProtocolSettings):
     """Parameters of ``flux-trap``; the field is the paper's."""
 
     field: Tesla = Described(default=150e-4, description="field applied from above Tc")
+    frames: int = Described(
+        default=16, ge=1, le=1000, description="frames per frequency and sweep; at H = 0 a field moves the lines little"
+    )
     quench_rate: TeslaPerSecond = Described(default=5e-4, description="rate at which the field is taken away")
 
 

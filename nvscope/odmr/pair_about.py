@@ -1,0 +1,369 @@
+"""The aligned pair among the lines of other groups, where its centre is known and its splitting is not.
+
+At H = 0 under stress the off-axis groups have lines of the other sign and of any depth beside, between and on the
+aligned pair: two lines are not the whole spectrum, and nothing in it says which two are the pair. A map of the same
+pixels at the same temperature in a field says it: there the pair is plain, and its centre D + Π_Z, the sum of its
+depths and its width are those at H = 0, but for γ²B⊥²/D (0.1 MHz at 6 G). With these as Gaussian priors a pair of
+unknown half splitting is fitted together with as many other lines as the spectrum asks for.
+"""
+
+# mypy: allow-untyped-defs, allow-untyped-calls
+from __future__ import annotations
+
+import math
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+from numpy.typing import ArrayLike, NDArray
+
+__all__ = ["PairAbout", "fit_pair_about"]
+
+FloatArray = NDArray[np.float64]
+
+_MHZ = 1e6
+_CENTER_SLACK = 0.3
+"""MHz by which the centre may differ between field and no field."""
+_WIDTH_SLACK = 0.25
+"""Relative: hyperfine structure, power and gradients broaden a little differently."""
+_DEPTH_SLACK = 0.35
+"""Relative: polarised transitions share the pair's depth unequally, and a little of it goes elsewhere."""
+_OTHERS = 6
+"""Lines of the other three groups."""
+_STEP = 3.0
+"""MHz between trial half splittings and between trial places of other lines."""
+_BEST = 2
+"""Trial half splittings that are refined."""
+_BLOCK = 64
+"""Pixels a thread takes at a time."""
+
+
+@dataclass(frozen=True, eq=False)
+class PairAbout:
+    """The pair of every pixel; arrays of shape (pixel,).
+
+    Attributes
+    ----------
+    half_splitting, half_splitting_err : ndarray
+        Hz; NaN where there is no pair to be seen. The error is scaled by the scatter about the fit.
+    center, center_err : ndarray
+        Hz, the prior included.
+    others : ndarray of int
+        Lines that were fitted beside the pair.
+    chi2_reduced : ndarray
+        Relative to the noise given.
+    """
+
+    half_splitting: FloatArray
+    half_splitting_err: FloatArray
+    center: FloatArray
+    center_err: FloatArray
+    others: NDArray[np.int64]
+    chi2_reduced: FloatArray
+
+
+def fit_pair_about(
+    frequency: ArrayLike,
+    signal: ArrayLike,
+    noise: ArrayLike,
+    center: ArrayLike,
+    center_err: ArrayLike,
+    depth: ArrayLike,
+    width: ArrayLike,
+    threads: int | None = None,
+) -> PairAbout:
+    """Fit a pair about a known centre, among up to six other lines.
+
+    Parameters
+    ----------
+    frequency : array-like, shape (frequency,)
+        Hz, ascending.
+    signal, noise : array-like, shape (frequency, pixel)
+        Spectra and their 1-σ noise.
+    center, center_err : array-like, shape (pixel,)
+        Centre of the pair (Hz) and its uncertainty; pixels where it is not finite are left out.
+    depth : array-like, shape (pixel,)
+        Sum of the two amplitudes relative to the level, signed.
+    width : array-like, shape (pixel,)
+        Half width at half depth (Hz).
+    threads : int, optional
+        Default: as many as there are cores.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not agree.
+    """
+    f = np.asarray(frequency, dtype=np.float64)
+    y, sigma = (np.ascontiguousarray(np.asarray(a, dtype=np.float64).T) for a in (signal, noise))
+    known = np.column_stack([np.asarray(a, dtype=np.float64) for a in (center, center_err, depth, width)])
+    if y.shape != sigma.shape or y.shape != (known.shape[0], f.size):
+        raise ValueError(
+            f"signal and noise must have shape (frequency, pixel) = ({f.size}, {known.shape[0]}), "
+            f"got {y.T.shape} and {sigma.T.shape}"
+        )
+    out = np.full((y.shape[0], 6), np.nan)
+
+    def work(first: int) -> None:
+        part = slice(first, first + _BLOCK)
+        _fit_block(f, y[part], sigma[part], known[part], out[part])
+
+    with ThreadPoolExecutor(threads or os.cpu_count() or 1) as pool:
+        list(pool.map(work, range(0, y.shape[0], _BLOCK)))
+    half, half_err, middle, middle_err, others, chi2 = out.T
+    return PairAbout(half, half_err, middle, middle_err, np.nan_to_num(others).astype(np.int64), chi2)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _fit_block(frequency, spectra, noise, known, out):
+    points = frequency.size
+    most = 6 + 3 * _OTHERS
+    q, best_q, trial_q = np.empty(most), np.empty(most), np.empty(most)
+    for p in range(spectra.shape[0]):
+        center, center_err, depth, width = known[p]
+        if not (math.isfinite(center) and math.isfinite(center_err) and abs(depth) > 0 and width > 0):
+            continue
+        x = (frequency - center) / _MHZ
+        level = np.median(spectra[p])
+        y = (spectra[p] - level) / noise[p]
+        weight = 1.0 / noise[p]
+        if not (np.isfinite(y).all() and level > 0):
+            continue
+        # prior mean and 1/σ of: centre, half splitting (none), width, sum of depths
+        mean = np.array([0.0, 0.0, width / _MHZ, depth * level])
+        inverse = np.array(
+            [
+                1.0 / math.hypot(center_err / _MHZ, _CENTER_SLACK),
+                0.0,
+                1.0 / (_WIDTH_SLACK * width / _MHZ),
+                1.0 / (_DEPTH_SLACK * abs(depth) * level),
+            ]
+        )
+        reach = min(-x[0], x[points - 1])
+        if reach < 2 * _STEP:
+            continue
+        halves = np.arange(0.5, reach, _STEP)
+        places = np.arange(x[0], x[points - 1], _STEP)
+        bank = np.empty((places.size, points + 1))
+        for j in range(places.size):
+            for i in range(points):
+                bank[j, i] = weight[i] / (1.0 + ((x[i] - places[j]) / mean[2]) ** 2)
+            bank[j, points] = 0.0
+        norm = np.empty(places.size)
+        for j in range(places.size):
+            norm[j] = 1.0 / math.sqrt(np.dot(bank[j], bank[j]))
+        scores = np.empty(halves.size)
+        starts = np.empty((halves.size, most))
+        counts = np.empty(halves.size, np.int64)
+        for k in range(halves.size):
+            counts[k], scores[k] = _pursue(x, y, weight, halves[k], mean, inverse, places, bank, norm, starts[k])
+        ranking = np.argsort(scores)
+        best = np.inf
+        others = 0
+        found, weights = np.full(2 * _BEST, np.nan), np.full(2 * _BEST, np.inf)
+        for k in ranking[:_BEST]:
+            if not math.isfinite(scores[k]):
+                break
+            for fewer in range(2):
+                if fewer > counts[k]:
+                    break
+                size = 6 + 3 * (counts[k] - fewer)
+                q[:size] = starts[k, :size]
+                score = _refine(x, y, weight, mean, inverse, q, size, trial_q)
+                place = np.sum(np.isfinite(weights))
+                found[place], weights[place] = q[1], score
+                if score < best:
+                    best = score
+                    others = counts[k] - fewer
+                    best_q[:size] = q[:size]
+        if not math.isfinite(best):
+            continue
+        size = 6 + 3 * others
+        residual, jacobian = _model(x, y, weight, mean, inverse, best_q, size)
+        normal = jacobian.T @ jacobian
+        for i in range(size):
+            normal[i, i] *= 1.0 + 1e-9
+        covariance = np.linalg.inv(normal)
+        freedom = max(1.0, points - size + 3.0)
+        chi2 = np.sum(residual[:points] ** 2) / freedom
+        # models that explain the spectrum as well disagree: that is part of the uncertainty
+        between, evidence = 0.0, 0.0
+        for k in range(found.size):
+            if math.isfinite(weights[k]):
+                share = math.exp(-0.5 * (weights[k] - best) / max(1.0, chi2))
+                between += share * (found[k] - best_q[1]) ** 2
+                evidence += share
+        between /= evidence
+        scale = math.sqrt(max(chi2, 1e-12))
+        total = best_q[4] + best_q[5]
+        total_var = covariance[4, 4] + covariance[5, 5] + 2 * covariance[4, 5]
+        if not (covariance[1, 1] > 0 and total * depth > 0 and total**2 > 25 * chi2 * total_var):
+            continue
+        out[p, 0] = abs(best_q[1]) * _MHZ
+        out[p, 1] = math.sqrt(covariance[1, 1] * scale**2 + between) * _MHZ
+        out[p, 2] = center + best_q[0] * _MHZ
+        out[p, 3] = math.sqrt(covariance[0, 0]) * scale * _MHZ
+        out[p, 4] = others
+        out[p, 5] = chi2
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _line(x, place, width):
+    return 1.0 / (1.0 + ((x - place) / width) ** 2)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _pursue(x, y, weight, half, mean, inverse, places, bank, norm, start):
+    """Orthogonal matching pursuit: the pair at `half`, then other lines one by one while they earn their parameters.
+
+    Fills `start` with a parameter vector; returns how many other lines and the penalised chi2.
+    """
+    points = x.size
+    width = mean[2]
+    columns = np.zeros((3 + _OTHERS, points + 1))
+    columns[0, :points] = weight
+    columns[1, :points] = weight * _line(x, -half, width)
+    columns[2, :points] = weight * _line(x, half, width)
+    target = np.zeros(points + 1)
+    target[:points] = y
+    # the prior on the sum of depths is one more observation
+    columns[1, points] = columns[2, points] = inverse[3]
+    target[points] = inverse[3] * mean[3]
+    used = 3
+    coefficients, residual = _project(columns, used, target)
+    score = np.sum(residual**2)
+    chosen = np.empty(_OTHERS)
+    scale = max(1.0, score / points)
+    while used < 3 + _OTHERS:
+        overlap = (bank @ residual) * norm
+        gain, best = 0.0, -1
+        for j in range(places.size):
+            # a line on the pair itself has the other sign, or it would be the pair
+            free = overlap[j] * mean[3] < 0 or abs(abs(places[j]) - half) > 2 * width
+            if free and abs(overlap[j]) > gain:
+                gain, best = abs(overlap[j]), j
+        if best < 0:
+            break
+        columns[used] = bank[best]
+        tried, rest = _project(columns, used + 1, target)
+        new = np.sum(rest**2)
+        scale = max(1.0, new / points)
+        if score - new < 3 * math.log(points) * scale:
+            break
+        chosen[used - 3] = places[best]
+        coefficients, residual, score = tried, rest, new
+        used += 1
+    if coefficients[1] * mean[3] <= 0 or coefficients[2] * mean[3] <= 0:
+        # one line may vanish, but not turn over
+        weaker = 1 if abs(coefficients[1]) < abs(coefficients[2]) else 2
+        if coefficients[3 - weaker] * mean[3] <= 0:
+            return 0, np.inf
+        coefficients[weaker] = 0.05 * mean[3]
+        score += 9.0 * scale
+    others = used - 3
+    start[0], start[1], start[2] = 0.0, half, width
+    start[3], start[4], start[5] = coefficients[0], coefficients[1], coefficients[2]
+    for k in range(others):
+        start[6 + 3 * k] = chosen[k]
+        start[7 + 3 * k] = width
+        start[8 + 3 * k] = coefficients[3 + k]
+    return others, score + 3 * others * math.log(points) * scale
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _project(columns, used, target):
+    """Least squares of `target` on the first `used` columns; returns coefficients and residual."""
+    part = columns[:used]
+    normal = part @ part.T
+    for i in range(used):
+        normal[i, i] *= 1.0 + 1e-6
+    coefficients = np.linalg.solve(normal, part @ target)
+    return coefficients, target - coefficients @ part
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _model(x, y, weight, mean, inverse, q, size):
+    """Residuals (data, then priors) and their Jacobian at `q`.
+
+    `q` holds centre, half splitting, width, level, two amplitudes, and place, width and amplitude of other lines.
+    """
+    points = x.size
+    others = (size - 6) // 3
+    rows = points + 3 + others
+    residual = np.zeros(rows)
+    jacobian = np.zeros((rows, size))
+    for i in range(points):
+        value = q[3]
+        jacobian[i, 3] = weight[i]
+        for sign in (-1.0, 1.0):
+            a = 4 if sign < 0 else 5
+            u = (x[i] - q[0] - sign * q[1]) / q[2]
+            shape = 1.0 / (1.0 + u * u)
+            value += q[a] * shape
+            slope = q[a] * 2.0 * u * shape * shape / q[2]
+            jacobian[i, a] = weight[i] * shape
+            jacobian[i, 0] += weight[i] * slope
+            jacobian[i, 1] += weight[i] * slope * sign
+            jacobian[i, 2] += weight[i] * slope * u
+        for k in range(others):
+            j = 6 + 3 * k
+            u = (x[i] - q[j]) / q[j + 1]
+            shape = 1.0 / (1.0 + u * u)
+            value += q[j + 2] * shape
+            slope = q[j + 2] * 2.0 * u * shape * shape / q[j + 1]
+            jacobian[i, j] = weight[i] * slope
+            jacobian[i, j + 1] = weight[i] * slope * u
+            jacobian[i, j + 2] = weight[i] * shape
+        residual[i] = value * weight[i] - y[i]
+    residual[points] = (q[0] - mean[0]) * inverse[0]
+    jacobian[points, 0] = inverse[0]
+    residual[points + 1] = (q[2] - mean[2]) * inverse[2]
+    jacobian[points + 1, 2] = inverse[2]
+    residual[points + 2] = (q[4] + q[5] - mean[3]) * inverse[3]
+    jacobian[points + 2, 4] = jacobian[points + 2, 5] = inverse[3]
+    for k in range(others):  # other lines are about as wide
+        j = 7 + 3 * k
+        residual[points + 3 + k] = (q[j] - 1.3 * mean[2]) / mean[2]
+        jacobian[points + 3 + k, j] = 1.0 / mean[2]
+    return residual, jacobian
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _refine(x, y, weight, mean, inverse, q, size, trial):
+    """Levenberg and Marquardt from `q`, in place; returns the penalised chi2."""
+    damping = 1e-2
+    residual, jacobian = _model(x, y, weight, mean, inverse, q, size)
+    score = np.sum(residual**2)
+    for _ in range(25):
+        normal = jacobian.T @ jacobian
+        slope = jacobian.T @ residual
+        for i in range(size):
+            normal[i, i] *= 1.0 + damping
+            normal[i, i] += 1e-12
+        step = np.linalg.solve(normal, -slope)
+        for i in range(size):
+            trial[i] = q[i] + step[i]
+        trial[1] = max(trial[1], 0.0)
+        trial[2] = min(max(trial[2], 0.3 * mean[2]), 3.0 * mean[2])
+        for k in range((size - 6) // 3):
+            trial[7 + 3 * k] = min(max(trial[7 + 3 * k], 0.3 * mean[2]), 6.0 * mean[2])
+        for a in (4, 5):
+            if trial[a] * mean[3] < 0:
+                trial[a] = 0.0
+        rest, slopes = _model(x, y, weight, mean, inverse, trial, size)
+        new = np.sum(rest**2)
+        if new < score:
+            done = score - new < 1e-2 * max(1.0, score / x.size)
+            q[:size] = trial[:size]
+            score, residual, jacobian = new, rest, slopes
+            damping = max(damping / 5.0, 1e-9)
+            if done:
+                break
+        else:
+            damping *= 4.0
+            if damping > 1e8:
+                break
+    parameters = 3.0 * ((size - 6) // 3)
+    return score + parameters * math.log(x.size) * max(1.0, score / x.size)
