@@ -95,14 +95,11 @@ def _refit(point: PointReader, model: str, baseline: str) -> dict[str, NDArray[n
 def _stripe(
     point: PointReader, rows: slice, model: str, baseline: str, light: NDArray[np.float64] | None
 ) -> dict[str, NDArray[np.float32]]:
-    stored = point.dataset()["signal"].isel(y=rows)
-    counts = point.frame_counts()
-    total = np.zeros(stored.shape[1:], np.float64)
-    for block in range(stored.sizes["block"]):
-        total += stored.isel(block=block).values
-    frames = counts.sum(axis=0).astype(np.float64)
-    used = frames > 0
-    signal = (total[used] / frames[used, None, None]).astype(np.float32)
+    total = point.total(rows=rows)
+    taken = point.frame_counts().sum(axis=0)
+    used = taken > 0
+    signal = (total[used] / taken[used, None, None].astype(np.float64)).astype(np.float32)
+    frames = point.worth()
     axis, attrs = point.frequencies[used], point.attrs
     if light is not None:
         signal = divide_light(signal, light[used], float(attrs.get("camera_offset", 0.0)), point.shape, rows)

@@ -23,6 +23,7 @@ from nvscope.analysis.zero_field import zero_field_maps
 from nvscope.errors import DataError
 from nvscope.nv import GAMMA
 from nvscope.store.reader import PointReader, RunReader
+from nvscope.stream.registration import registered
 
 FloatArray = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -85,6 +86,8 @@ def _regions(static: xr.Dataset) -> tuple[Mask, Mask]:
 def true_state(reader: RunReader, snapshots: xr.Dataset, number: int) -> xr.Dataset | None:
     """Return the truth during a point: the mean of the snapshots taken in it, else the last one before it.
 
+    Where the point's images were moved back, so is the truth.
+
     A snapshot is written when a sweep begins in a state not yet written down.
     """
     times = np.asarray(snapshots["rig_time"].values)
@@ -93,10 +96,20 @@ def true_state(reader: RunReader, snapshots: xr.Dataset, number: int) -> xr.Data
     if begin is None:
         return None
     during = np.flatnonzero((times >= begin) & (times <= (np.inf if end is None else end)))
-    if during.size:
-        return snapshots.isel(snapshot=during).mean("snapshot")
     before = np.flatnonzero(times <= begin)
-    return snapshots.isel(snapshot=int(before[-1])) if before.size else None
+    if not during.size and not before.size:
+        return None
+    state = snapshots.isel(snapshot=during if during.size else before[-1:]).mean("snapshot")
+    shifts = [commit.shift for commit in reader.point(number).commits if commit.shift is not None]
+    if shifts:  # the maps show where everything was when the run's first image was taken
+        y, x = np.mean(shifts, axis=0)
+        moved = {
+            name: (("y", "x"), registered(values.values, (float(y), float(x))))
+            for name, values in state.items()
+            if values.dims == ("y", "x")
+        }
+        state = state.assign(moved)
+    return state
 
 
 def half_splitting_bound(reader: PointReader, point: MapPoint) -> FloatArray:
@@ -110,7 +123,7 @@ def half_splitting_bound(reader: PointReader, point: MapPoint) -> FloatArray:
         for name, default in (("camera_gain", 1.0), ("camera_offset", 0.0), ("read_noise", 0.0))
     )
     mean = reader.mean()
-    frames = np.asarray(mean.coords["frames"].values, dtype=np.float64)
+    frames = reader.worth()
     electrons = np.maximum((mean.values - offset) * gain, 1.0).reshape(len(frames), -1)
     level = np.nanmax(ndimage.uniform_filter1d(electrons, 5, axis=0), axis=0)
     with np.errstate(divide="ignore"):

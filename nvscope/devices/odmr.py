@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from nvscope.clock import Clock
 from nvscope.config import Limits
-from nvscope.config.polygons import cropped
+from nvscope.config.polygons import Crop, cropped
 from nvscope.devices.base import Assumed, Device, Observer
 from nvscope.devices.odmr_point import OpenedPoint, Placer, Seen
 from nvscope.devices.odmr_requests import ClosePoint, OpenPoint, Request, TakeBlock, check_point
@@ -26,6 +26,7 @@ from nvscope.devices.status import TaskStatus
 from nvscope.devices.sweep_order import sweep_frames
 from nvscope.devices.sweeper import FramesLost, Sweeper
 from nvscope.errors import DataError
+from nvscope.stream.registration import shift_between
 
 __all__ = ["ClosePoint", "LineFinder", "OdmrDevice", "OpenPoint", "Request", "TakeBlock"]
 
@@ -86,6 +87,7 @@ class OdmrDevice(Device[Sweeper]):
         self._open: OpenedPoint | None = None
         self._assumed: OpenPoint | None = None
         self._assumed_sweeps = 0
+        self._anchors: dict[Crop | None, NDArray[np.uint64]] = {}
         self._last: dict[str, float] = dict.fromkeys(self.units(), math.nan)
 
     def check(self, value: Request) -> None:
@@ -148,7 +150,8 @@ class OdmrDevice(Device[Sweeper]):
             if frames is None:  # told to stop
                 await self.sink.close_block(point.number, block, 0, 0, False, "stopped")
                 return
-            await self.sink.close_block(point.number, block, frames, request.sweeps, True)
+            shift = await self._moved(seen, point.request)
+            await self.sink.close_block(point.number, block, frames, request.sweeps, True, shift=shift)
             point.take(request.sweeps, frames, seen)
             newest = self.sink.latest(point.number)
             if request.fitted:
@@ -161,7 +164,7 @@ class OdmrDevice(Device[Sweeper]):
     ) -> tuple[int | None, Seen]:
         request = point.request
         total = 0
-        seen = Seen(len(request.frequencies))
+        seen = Seen(len(request.frequencies), self.role.shape if request.drift else None)
         for sweep in range(point.sweeps, point.sweeps + sweeps):
             steps, off = sweep_frames(
                 counts,
@@ -193,6 +196,16 @@ class OdmrDevice(Device[Sweeper]):
                 return None, seen
             total += len(frequencies)
         return total, seen
+
+    async def _moved(self, seen: Seen, request: OpenPoint) -> tuple[float, float] | None:
+        """Return how far a block's image has moved against the run's first (y, x; pixels), None if nobody asked."""
+        if seen.image is None:
+            return None
+        anchor = self._anchors.setdefault(request.crop, seen.image)
+        if anchor is seen.image:
+            return 0.0, 0.0
+        with self.clock.hold():
+            return await asyncio.to_thread(shift_between, seen.image, anchor)
 
     async def _close_point(self, request: ClosePoint) -> None:
         self._current()

@@ -24,16 +24,22 @@ _WORSE = 5.0
 
 
 class Seen:
-    """What the frames of a block say at a glance: image-mean counts summed per frequency, frames with microwaves on."""
+    """What the frames of a block with microwaves on say at a glance: image-mean counts summed per frequency.
 
-    def __init__(self, steps: int) -> None:
+    Given a `shape` their sum is kept as an `image` too.
+    """
+
+    def __init__(self, steps: int, shape: tuple[int, int] | None = None) -> None:
         self.light = np.zeros(steps)
         self.frames = np.zeros(steps, np.int64)
+        self.image = None if shape is None else np.zeros(shape, np.uint64)
 
     def add(self, step: int, image: NDArray[np.uint16]) -> None:
         """Take in one frame."""
         self.light[step] += float(image.mean())
         self.frames[step] += 1
+        if self.image is not None:
+            np.add(self.image, image, out=self.image)
 
 
 class OpenedPoint:

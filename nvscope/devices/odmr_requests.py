@@ -12,6 +12,7 @@ from nvscope.config import Limits
 from nvscope.config.polygons import Crop, Vertices
 from nvscope.devices.sweep_order import ORDERS, REFERENCES, Order, Reference, frames_per_sweep
 from nvscope.errors import LimitError
+from nvscope.stream.registration import FEWEST_PIXELS
 
 _SCOUTING = 4
 """The first sweep of an adaptive point takes this many times fewer frames: it only has to show the lines."""
@@ -23,7 +24,8 @@ class OpenPoint:
 
     With ``sampling="adaptive"`` the first sweep looks at every frequency briefly; those that follow take as many
     frames as a uniform one, placed where they tell most about the lines in `region` (outlines as fractions of the
-    image; none: all of it). `crop` is the part of the image to read out.
+    image; none: all of it). `crop` is the part of the image to read out. With `drift` every block is told how far its
+    image has moved against the first that was taken this way in the run.
     """
 
     purpose: str
@@ -39,6 +41,7 @@ class OpenPoint:
     sampling: Literal["uniform", "adaptive"] = "uniform"
     region: tuple[Vertices, ...] = ()
     crop: Crop | None = None
+    drift: bool = False
     attrs: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -63,6 +66,8 @@ class OpenPoint:
             "reference": self.reference,
             "sampling": self.sampling,
         }
+        if self.drift:
+            found["drift"] = True
         if self.order == "random":
             found["seed"] = self.seed
         if self.reference != "none":
@@ -111,6 +116,12 @@ def check_point(point: OpenPoint, limits: Limits, shape: tuple[int, int] | None)
         raise LimitError(
             f"reference {point.reference!r} of {point.reference_frames} frames: choose one of "
             f"{', '.join(REFERENCES)} and at least one frame"
+        )
+    seen = shape if point.crop is None else (point.crop[3], point.crop[2])
+    if point.drift and seen is not None and min(seen) < FEWEST_PIXELS:
+        raise LimitError(
+            f"drift: an image of {seen[1]} x {seen[0]} pixels is too small to see it move; "
+            f"{FEWEST_PIXELS} x {FEWEST_PIXELS} at least, or drift = false"
         )
     if point.crop is not None and shape is not None:
         x, y, width, height = point.crop

@@ -55,9 +55,16 @@ class FrameSink(Protocol):
         ...
 
     async def close_block(
-        self, point: int, block: int, frames: int, sweeps: int, valid: bool, reason: str = ""
+        self,
+        point: int,
+        block: int,
+        frames: int,
+        sweeps: int,
+        valid: bool,
+        reason: str = "",
+        shift: tuple[float, float] | None = None,
     ) -> None:
-        """Close a block; returns once a valid one is on disk and in the journal."""
+        """Close a block, its image moved by `shift` (y, x; pixels); returns once a valid one is on disk."""
         ...
 
     async def close_point(self, point: int, attrs: Mapping[str, Any], *, maps: bool = True) -> MapSummary | None:

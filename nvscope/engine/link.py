@@ -170,10 +170,17 @@ class RunLink:
             self.viewers.send_parts(message, parts)
 
     async def close_block(
-        self, point: int, block: int, frames: int, sweeps: int, valid: bool, reason: str = ""
+        self,
+        point: int,
+        block: int,
+        frames: int,
+        sweeps: int,
+        valid: bool,
+        reason: str = "",
+        shift: tuple[float, float] | None = None,
     ) -> None:
         """Close a block; a valid one is on disk and in the journal when this returns."""
-        message = BlockClosed(point, block, frames, sweeps, valid, self._clock.now(), reason)
+        message = BlockClosed(point, block, frames, sweeps, valid, self._clock.now(), reason, shift)
         future = self._expect("block", point, block) if valid else None
         await self._send_lossless(message, self.recorder, self.fitter)
         if future is not None:

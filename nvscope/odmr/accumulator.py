@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from nvscope.stream.light import block_light
 from nvscope.stream.messages import BlockClosed, Frame, PointOpened
 from nvscope.stream.order import FrameOrder
+from nvscope.stream.registration import noise_gain, registered
 
 __all__ = ["Accumulator", "Spectra"]
 
@@ -27,6 +29,8 @@ class Spectra:
         Mean counts; NaN where there is no frame yet.
     frames : ndarray, shape (frequency,)
         Frames averaged at each frequency.
+    noise : ndarray, shape (frequency,)
+        Variance of their sum over that of one frame: the number of frames, less where images were interpolated.
     light : ndarray, shape (frequency, tile y, tile x), or None
         Light behind the signal, in tiles and counts, summed over frames (`nvscope.stream.light`); None where no frames
         were taken with microwaves off.
@@ -42,6 +46,7 @@ class Spectra:
 
     signal: NDArray[np.float32]
     frames: NDArray[np.int64]
+    noise: NDArray[np.float64]
     light: NDArray[np.float64] | None
     reference_frames: NDArray[np.int64]
     sweeps: int
@@ -52,29 +57,36 @@ class Spectra:
 class _Sums:
     """Frames summed at each frequency; takes memory only once there are any."""
 
-    def __init__(self, steps: int, shape: tuple[int, int]) -> None:
+    def __init__(self, steps: int, shape: tuple[int, int], dtype: type = np.uint32) -> None:
         self._shape = (steps, *shape)
-        self._total: NDArray[np.uint32] | None = None
+        self._dtype = dtype
+        self._total: NDArray[Any] | None = None
         self.frames = np.zeros(steps, np.int64)
+        self.noise = np.zeros(steps)  # variance of the sum in frames' worth of it
 
     @property
-    def total(self) -> NDArray[np.uint32]:
+    def total(self) -> NDArray[Any]:
         if self._total is None:
-            self._total = np.zeros(self._shape, np.uint32)
+            self._total = np.zeros(self._shape, self._dtype)
         return self._total
 
-    def add(self, step: int, image: NDArray[np.uint16] | NDArray[np.uint32], frames: int = 1) -> None:
+    def add(self, step: int, image: NDArray[Any], frames: int = 1, gain: float = 1.0) -> None:
         np.add(self.total[step], image, out=self.total[step])
         self.frames[step] += frames
+        self.noise[step] += gain * frames
 
-    def take(self, other: _Sums) -> None:
+    def take(self, other: _Sums, shift: tuple[float, float] | None = None) -> None:
+        """Add the sums of another, moved back where they have moved by `shift` (y, x; pixels)."""
+        gain = 1.0 if shift is None else noise_gain(shift)
         for step in np.flatnonzero(other.frames):
-            self.add(int(step), other.total[step], int(other.frames[step]))
+            image = other.total[step] if shift is None else registered(other.total[step], shift)
+            self.add(int(step), image, int(other.frames[step]), gain)
 
     def clear(self) -> None:
         for step in np.flatnonzero(self.frames):
             self.total[step] = 0
         self.frames[:] = 0
+        self.noise[:] = 0
 
 
 class Accumulator:
@@ -101,7 +113,8 @@ class Accumulator:
     def __init__(self, opened: PointOpened) -> None:
         self.opened = opened
         steps = len(opened.frequencies)
-        self._kept = [_Sums(steps, opened.shape) for _ in range(2)]  # microwaves on, off
+        kept = np.float32 if opened.attrs.get("drift") else np.uint32  # what is moved back is no whole number
+        self._kept = [_Sums(steps, opened.shape, dtype) for dtype in (kept, np.uint32)]  # microwaves on, off
         self._open = [_Sums(steps, opened.shape) for _ in range(2)]
         self._mean: NDArray[np.float32] | None = None
         self._light: NDArray[np.float64] | None = None  # of the blocks kept
@@ -148,9 +161,9 @@ class Accumulator:
             reason = fault if closed.valid else closed.reason or "not valid"
             if not reason:
                 self._keep_light()
-            for kept, fresh in zip(self._kept, self._open, strict=True):
+            for kept, fresh, shift in zip(self._kept, self._open, (closed.shift, None), strict=True):
                 if not reason:
-                    kept.take(fresh)
+                    kept.take(fresh, shift)
                 fresh.clear()
             self._sweeps += 0 if reason else closed.sweeps
             self._open_sweeps.clear()
@@ -174,8 +187,8 @@ class Accumulator:
             blocks = self.closed
             sweeps = self._sweeps + (len(self._open_sweeps) if live else 0)
             light, off = self._present_light(live)
-        signal, frames = self._signal(live)
-        return Spectra(signal, frames, light, off, sweeps, blocks, revision)
+        signal, frames, noise = self._signal(live)
+        return Spectra(signal, frames, noise, light, off, sweeps, blocks, revision)
 
     def _keep_light(self) -> None:
         """Add the light of the open block to that of those kept."""
@@ -196,17 +209,19 @@ class Accumulator:
         frames = self._kept[0].frames + (self._open[0].frames if live else 0)
         return self._light * (frames / np.maximum(self._lit, 1))[:, None, None], off
 
-    def _signal(self, live: bool) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    def _signal(self, live: bool) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.float64]]:
         mean = self._mean
         if mean is None:
             mean = np.empty((len(self.opened.frequencies), *self.opened.shape), np.float32)
             self._mean = mean
         kept, fresh = self._kept[0], self._open[0]
         counts = np.zeros(len(self.opened.frequencies), np.int64)
+        noise = np.zeros(counts.size)
         for step in range(counts.size):
             with self._lock:
                 new = fresh.frames[step] if live else 0
                 counts[step] = kept.frames[step] + new
+                noise[step] = kept.noise[step] + new
                 if counts[step] == 0:
                     mean[step] = np.nan
                 elif new:
@@ -214,4 +229,4 @@ class Accumulator:
                 else:
                     np.copyto(mean[step], kept.total[step], casting="unsafe")
             mean[step] *= np.float32(1 / max(1, counts[step]))
-        return mean, counts
+        return mean, counts, noise

@@ -130,12 +130,13 @@ def _start(
 
 def _normalised(spectra: Spectra, offset: float) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
     """Return counts with the drift of the light divided out, and frames worth as much as the noise then is."""
+    frames = spectra.frames**2 / np.maximum(spectra.noise, 1e-9)
     if spectra.light is None:
-        return spectra.signal, spectra.frames.astype(np.float64)
+        return spectra.signal, frames
     relative = relative_light(spectra.light, spectra.frames, offset)
     signal = divide_light(spectra.signal, relative, offset)
     shape = (int(signal.shape[1]), int(signal.shape[2]))
-    return signal, worth(spectra.frames, spectra.reference_frames, relative, shape)
+    return signal, worth(frames, spectra.reference_frames, relative, shape)
 
 
 def _noise(attrs: Mapping[str, Any], frames: NDArray[np.float64]) -> PoissonNoise:

@@ -114,6 +114,7 @@ def odmr_map(
             sampling=settings.sampling,
             region=_region(rig, settings.region),
             crop=settings.crop,
+            drift=settings.drift,
             attrs={**before, **resistance, "baseline": settings.baseline, **(attrs or {})},
         ),
     )

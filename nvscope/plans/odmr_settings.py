@@ -58,6 +58,9 @@ class OdmrSettings(Frozen):
         description="frames with microwaves off: none, before every step or before every sweep; they are divided out",
     )
     reference_frames: int = Described(default=1, ge=1, le=1000, description="how many of those each time")
+    drift: bool = Described(
+        default=False, description="measure how far the image moves and move it back to the run's first map"
+    )
     exposure: Seconds = Described(default=0.02, description="camera exposure")
     baseline: Literal["constant", "linear", "quadratic", "auto"] = Described(
         default="constant", description="baseline of the fit; auto chooses per pixel"

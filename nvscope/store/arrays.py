@@ -77,6 +77,12 @@ def counts_node(point: PointOpened, rows: int, kind: str) -> Node:
     return array((rows, steps), (1, steps), "int64", COUNTS, attrs)
 
 
+def shift_node(rows: int) -> Node:
+    """Return the metadata of ``shift``: how far the image had moved (y, x) in each block."""
+    attrs = {"units": "pixel", "long_name": "how far the image had moved along y and x"}
+    return array((rows, 2), (1, 2), "float64", ("block", "direction"), attrs)
+
+
 def block_node(rows: int) -> Node:
     """Return the metadata of the coordinate ``block``: the run's block numbers, in order of commitment."""
     return array((rows,), (1,), "int64", BLOCK, {"long_name": "block number"})

@@ -20,6 +20,7 @@ from nvscope.store.info import RunInfo, read_info
 from nvscope.store.journal import JournalLine, read_journal
 from nvscope.store.layout import DATA, HISTORY, INFO, JOURNAL, TRUTH, point_path
 from nvscope.stream.light import block_light, relative_light
+from nvscope.stream.registration import halo, noise_gain, registered
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ class Commit(msgspec.Struct, frozen=True):
     signal_frames: list[int]
     reference_frames: list[int]
     bytes: int
+    shift: tuple[float, float] | None = None
 
 
 class RunReader:
@@ -257,6 +259,60 @@ class PointReader:
         rows = [getattr(commit, f"{kind}_frames") or [0] * steps for commit in self.commits]
         return np.array(rows, np.int64).reshape(len(rows), steps)
 
+    def total(
+        self, kind: str = "signal", blocks: slice | None = None, rows: slice | None = None
+    ) -> NDArray[np.uint64] | NDArray[np.float32]:
+        """Return the sum of the frames of each frequency, shape (frequency, y, x).
+
+        Where the blocks' images had moved they are moved back (float32, NaN where the image then ends): all blocks show
+        the same place in a pixel. One block at a time is in memory besides.
+
+        Parameters
+        ----------
+        kind
+            "signal" or "reference"; the latter is light, which does not move with the sample.
+        blocks
+            Which of `commits`; all by default.
+        rows
+            Which rows of the image; all by default.
+
+        Raises
+        ------
+        DataError
+            If the stored numbers of frames contradict the journal.
+        """
+        counts = self.frame_counts(kind)
+        height, width = self.shape
+        part = rows or slice(0, height)
+        chosen = self.commits[blocks or slice(None)]
+        moved = kind == "signal" and any(commit.shift is not None for commit in chosen)
+        shape = (len(self.frequencies), len(range(*part.indices(height))), width)
+        total: Any = np.zeros(shape, np.float32 if moved else np.uint64)
+        for index, commit in list(enumerate(self.commits))[blocks or slice(None)]:
+            row = self._stored.isel(block=commit.row)
+            if not np.array_equal(row[f"{kind}_frames"].values, counts[index]):
+                raise DataError(
+                    f"{self._run.path.name}: point {self.number} block {commit.block}: "
+                    "the stored numbers of frames are not those the journal committed"
+                )
+            if moved:
+                shift = commit.shift or (0.0, 0.0)
+                needed, own = halo(part, height, shift)
+                total += registered(row[kind].isel(y=needed).values, shift)[:, own]
+            else:
+                total += row[kind].isel(y=part).values
+        return total
+
+    def worth(self) -> NDArray[np.float64]:
+        """Return how many frames as they come from the camera have the noise of the mean, shape (frequency,).
+
+        More than there are where images were moved back: interpolation averages a little.
+        """
+        counts = self.frame_counts().astype(np.float64)
+        gains = np.array([1.0 if c.shift is None else noise_gain(c.shift) for c in self.commits])
+        frames, noise = counts.sum(axis=0), gains @ counts
+        return np.asarray(frames**2 / np.where(noise > 0, noise, 1.0))
+
     def mean(self, kind: str = "signal", blocks: slice | None = None) -> xr.DataArray:
         """Return the mean frame of each frequency.
 
@@ -282,15 +338,7 @@ class PointReader:
         counts = self.frame_counts(kind)
         if kind not in self._stored or not counts[chosen].any():
             raise DataError(f"{self._run.path.name}: point {self.number} has no committed {kind} frames")
-        total = np.zeros((len(self.frequencies), *self.shape), np.uint64)
-        for index in chosen:
-            row = self._stored.isel(block=self.commits[index].row)
-            if not np.array_equal(row[f"{kind}_frames"].values, counts[index]):
-                raise DataError(
-                    f"{self._run.path.name}: point {self.number} block {self.commits[index].block}: "
-                    "the stored numbers of frames are not those the journal committed"
-                )
-            total += row[kind].values
+        total = self.total(kind, blocks)
         frames = counts[chosen].sum(axis=0)
         with np.errstate(invalid="ignore", divide="ignore"):
             mean = total / frames[:, None, None].astype(np.float64)

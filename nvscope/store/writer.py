@@ -128,6 +128,9 @@ class RunWriter:
             size += self._zarr.write_chunk(f"{path}/{kind}_frames", (row, 0), frames)
             nodes[f"{path}/{kind}"] = arrays.sums_node(point.opened, row + 1, kind)
             nodes[f"{path}/{kind}_frames"] = arrays.counts_node(point.opened, row + 1, kind)
+        if closed.shift is not None:
+            size += self._zarr.write_chunk(f"{path}/shift", (row, 0), np.array([closed.shift], np.float64))
+            nodes[f"{path}/shift"] = arrays.shift_node(row + 1)
         self._zarr.publish(nodes)
         # visible now: whatever happens next, nothing else is ever written to this row
         point.rows += 1
@@ -143,6 +146,7 @@ class RunWriter:
                 "signal_frames": sums.signal_frames.tolist(),
                 "reference_frames": sums.reference_frames.tolist() if sums.reference is not None else [],
                 "bytes": size,
+                "shift": closed.shift,
             },
             rig_time=closed.rig_time,
             durable=True,

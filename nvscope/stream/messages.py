@@ -66,6 +66,7 @@ class BlockClosed(_Message, frozen=True, tag="block-closed"):
     """A block is complete: `frames` of `sweeps` whole sweeps were sent for it.
 
     If `valid` the recorder commits it (`Committed`) or says why it will not (`Rejected`); otherwise it is forgotten.
+    `shift` is how far its image has moved (y, x; pixels), None where nobody looked.
     """
 
     point: Index
@@ -75,6 +76,7 @@ class BlockClosed(_Message, frozen=True, tag="block-closed"):
     valid: bool
     rig_time: float
     reason: str = ""
+    shift: tuple[float, float] | None = None
 
 
 class Committed(_Message, frozen=True, tag="committed"):

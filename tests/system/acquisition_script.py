@@ -12,7 +12,7 @@ from nvscope.plans.verbs import Plan, value_of
 UNIFORM = {"frequencies": 51, "frames": 1, "sweeps": 8}
 WAYS = {
     "uniform": UNIFORM,
-    "random": {"order": "random", "seed": 7, "reference": "step"},
+    "random": {"order": "random", "seed": 7, "reference": "step", "drift": True},
     "sweep-reference": {"order": "alternate", "reference": "sweep", "reference_frames": 4},
     "crop": {"crop": (8, 4, 20, 24), "region": "sample", "sampling": "adaptive"},
 }
@@ -31,7 +31,7 @@ def plan(rig: RigDevices, p: Parameters) -> Plan:
     for name, changes in WAYS.items():
         yield from odmr_map(rig, name, p.model_copy(update=changes), windows)
         target = target or (yield from value_of(rig.odmr, "b_err"))
-    until = {**UNIFORM, "sampling": "adaptive", "until": target}
+    until = {**UNIFORM, "sampling": "adaptive", "until": target, "drift": True}
     yield from odmr_map(rig, "adaptive", p.model_copy(update=until), windows)
     yield from bps.close_run()
 

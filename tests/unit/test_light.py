@@ -31,7 +31,7 @@ def drifting(rng, drift, frames):
 
 def spectra_of(signal, frames, light, off):
     mean = (signal / frames).astype(np.float32)
-    return Spectra(mean, np.full(AXIS.size, frames), light, off, 1, 1, 1)
+    return Spectra(mean, np.full(AXIS.size, frames), np.full(AXIS.size, float(frames)), light, off, 1, 1, 1)
 
 
 @pytest.mark.parametrize("drift", [0.0, 0.05])

@@ -102,3 +102,20 @@ def test_reference_frames_are_kept_apart():
     np.testing.assert_allclose(spectra.light, 50000)
     np.testing.assert_allclose(spectra.signal[4], 60400)
     assert spectra.reference_frames.tolist() == [1] * STEPS
+
+
+def test_blocks_that_moved_are_moved_back_before_they_are_added():
+    shape = (20, 24)
+    point = PointOpened(2, "odmr", [1e9, 1.1e9], shape, 0.0, {"drift": True})
+    scene = np.zeros(shape, np.uint16)
+    scene[8:12, 10:14] = 1000
+    sums = Accumulator(point)
+    for block, shift in enumerate([(0.0, 0.0), (2.0, -3.0)]):
+        moved = np.roll(scene, (int(shift[0]), int(shift[1])), (0, 1))
+        for step in (0, 1):
+            sums.add(Frame(2, block, block, step, step, False, 0.0, shape), moved)
+        assert sums.close(BlockClosed(2, block, 2, 1, True, 1.0, "", shift)) == ""
+    spectra = sums.spectra(live=False)
+    np.testing.assert_allclose(spectra.signal[0][:18, 3:], scene[:18, 3:], atol=1e-3)
+    assert np.isnan(spectra.signal[0][18:]).all()  # what was beyond the edge
+    np.testing.assert_allclose(spectra.noise, 2.0)  # whole pixels: nothing is averaged

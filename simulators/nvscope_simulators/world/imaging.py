@@ -5,8 +5,11 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from scipy.ndimage import gaussian_filter
 
-from nvscope_simulators.world.geometry import Array
+from nvscope.config import Loading
+from nvscope_simulators.world.geometry import Array, region
+from nvscope_simulators.world.maps import SampleMaps
 from nvscope_simulators.world.settings import OpticsSettings
 
 _DRIFT_STEP = 60.0  # s between the random walk's own steps, whoever looks in between
@@ -48,6 +51,17 @@ class View:
             self._walk.append(self._walk[-1] + step)
         before, after = self._walk[index], self._walk[index + 1]
         return np.asarray(before + (position - index) * (after - before))
+
+
+def scenery(loading: Loading, maps: SampleMaps, optics: OpticsSettings) -> Array:
+    """Return how much brighter than bare anvil the NV layer looks over what lies behind it, on the fine grid.
+
+    Wire and leads are metal and send light back; the sample sends back half as much. The lens blurs it all.
+    """
+    x, y = maps.grid.coordinates()
+    metal = region(loading, "wire", x, y) | region(loading, "lead", x, y)
+    seen = np.where(metal, optics.reflection, np.where(maps.body, optics.reflection / 2, 0.0))
+    return np.asarray(1 + gaussian_filter(seen, [optics.blur / pitch for pitch in maps.grid.pitch], mode="nearest"))
 
 
 def shifted(images: Array, rows: float, columns: float) -> Array:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from nvscope.config import Loading
 from nvscope_simulators.world.camera import Camera
 from nvscope_simulators.world.geometry import Array
-from nvscope_simulators.world.imaging import View
+from nvscope_simulators.world.imaging import View, scenery, shifted
 from nvscope_simulators.world.maps import SampleMaps
 from nvscope_simulators.world.sample import SampleTruth
 from nvscope_simulators.world.sample_state import Magnetism
@@ -29,7 +29,8 @@ _CACHED_BYTES = 96 * 2**20
 class Picture:
     """The NV layer at one temperature (K), applied field (T, shape (3,)), place in the image (m) and microwave power.
 
-    `field` (T, culet frame, (3, n)), `frequencies` (Hz) and `strengths` (4, 2, n) belong to that state; `images` holds
+    `field` (T, culet frame, (3, n)), `frequencies` (Hz) and `strengths` (4, 2, n) belong to that state; `behind` is the
+    light that what lies behind the NV layer reflects, relative to the anvil, shape (n,); `images` holds
     brightness by microwave frequency as it is asked for.
     """
 
@@ -41,6 +42,7 @@ class Picture:
     frequencies: Array
     strengths: Array
     lines: Lines
+    behind: NDArray[np.float32]
     images: dict[float | None, NDArray[np.float32]]
 
 
@@ -55,6 +57,7 @@ class Microscope:
         self._view = View(settings.optics, seed)
         self.spins = SpinLayer(truth, loading, maps, settings)
         self.camera = Camera(settings.camera, settings.optics, truth.photons, maps.grid, seed)
+        self._scenery = scenery(loading, maps, settings.optics)
         self._picture: Picture | None = None
 
     def current(self, rig_time: float, temperature: float, applied: Array, power_dbm: float) -> Picture | None:
@@ -86,18 +89,23 @@ class Microscope:
         field = np.ascontiguousarray(stray + applied[:, None])
         frequencies, strengths = self.spins.positions(temperature, field, shift)
         lines = self.spins.lines(frequencies, strengths, field, power_dbm)
-        picture = Picture(temperature, applied.copy(), shift, power_dbm, field, frequencies, strengths, lines, {})
+        behind = self._scenery_at(shift)
+        picture = Picture(
+            temperature, applied.copy(), shift, power_dbm, field, frequencies, strengths, lines, behind, {}
+        )
         self._picture = picture
         return picture
 
+    def _scenery_at(self, shift: tuple[float, float]) -> NDArray[np.float32]:
+        """Return the light reflected by what lies behind the NV layer when the cell has moved by `shift` (m, x, y)."""
+        rows, columns = (amount / pitch for amount, pitch in zip(shift[::-1], self._grid.pitch, strict=True))
+        return self._grid.to_camera(shifted(self._scenery, rows, columns)).astype(np.float32).ravel()
+
     def relative(self, picture: Picture, frequency: float | None) -> NDArray[np.float32]:
-        """Return brightness relative to no microwaves at `frequency` (Hz; None: off), shape (n,); kept for reuse."""
+        """Return brightness relative to a bare anvil at `frequency` (Hz; None: off), shape (n,); kept for reuse."""
         image = picture.images.get(frequency)
         if image is None:
-            if frequency is None:
-                image = np.ones(picture.lines.offset.shape[1], dtype=np.float32)
-            else:
-                image = picture.lines.relative(frequency)
+            image = picture.behind if frequency is None else picture.lines.relative(frequency) * picture.behind
             if len(picture.images) * image.nbytes > _CACHED_BYTES:
                 picture.images.pop(next(iter(picture.images)))
             picture.images[frequency] = image

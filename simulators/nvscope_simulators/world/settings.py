@@ -80,6 +80,9 @@ class OpticsSettings(Frozen):
     beam_center: tuple[float, float] = Field(default=(0.5, 0.5), description="in the image, fractions (x, y)")
     blur: Metres = Field(default=3.5e-7, description="standard deviation of the point-spread function")
     nv_depth: Metres = Field(default=5.0e-7, description="depth of the NV layer under the culet")
+    reflection: float = Field(
+        default=0.1, ge=0, le=1, description="extra light where metal lies behind the NV layer; half over the sample"
+    )
     saturation_power: Watts = Field(
         default=0.5, gt=0, description="laser power at which fluorescence saturates by half"
     )

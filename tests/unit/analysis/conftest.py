@@ -115,7 +115,7 @@ class Flake:
 
 def _means(sums: Sums) -> Spectra:
     mean = (sums.signal / FRAMES).astype(np.float32)
-    return Spectra(mean, sums.signal_frames, None, sums.reference_frames, 1, 1, 1)
+    return Spectra(mean, sums.signal_frames, sums.signal_frames.astype(float), None, sums.reference_frames, 1, 1, 1)
 
 
 def write_run(
