@@ -68,8 +68,8 @@ def find_pairs(
     best = np.empty((2, flat.shape[1]))
     for first in range(0, flat.shape[1], _PIXELS):
         part = slice(first, first + _PIXELS)
-        values = np.nan_to_num(flat[:, part])
-        response = filters @ (values - np.median(values, axis=0))
+        values = np.nan_to_num(flat[:, part].astype(np.float32, copy=False))
+        response = filters @ (values - np.median(values, axis=0).astype(np.float32))
         best[:, part] = _search(response, centres, half, lower, upper)
     bad = ~np.isfinite(flat).all(axis=0)
     best[:, bad] = np.nan
