@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from bluesky import Msg, RunEngine
+from bluesky import RunEngine
 from bluesky.utils import RunEngineInterrupted, TransitionError
 
-from nvscope.clock import Clock, ClockEventLoop, DrivenClock, WallClock
+from nvscope.clock import Clock, WallClock
 from nvscope.config import Frozen
 from nvscope.config.faults import fault_specs
 from nvscope.devices.base import Assumed
@@ -28,7 +28,7 @@ from nvscope.engine.housekeeping import Housekeeping
 from nvscope.engine.link import RunLink
 from nvscope.engine.past import recall
 from nvscope.engine.planning import planning_rig
-from nvscope.engine.processes import LabProcess, Workers, read_addresses
+from nvscope.engine.processes import LabProcess, Workers
 from nvscope.engine.progress import Progress
 from nvscope.engine.record import run_info, snapshot
 from nvscope.engine.reporting import Reporter
@@ -36,25 +36,21 @@ from nvscope.engine.request import Outcome, RunRequest, RunResult
 from nvscope.engine.safe_state import make_safe
 from nvscope.engine.screening import Screening
 from nvscope.engine.stalled_viewer import StalledViewers
+from nvscope.engine.start import FRAME_BYTES, lab_addresses, make_clock, start_lab, start_workers
+from nvscope.engine.vocabulary import Vocabulary
 from nvscope.engine.wishes import Wishes
 from nvscope.errors import NvscopeError
-from nvscope.history import Certificate, certify
-from nvscope.odmr.worker import run_fitter
-from nvscope.plans import OdmrSettings, PlanSummary, dry_run
+from nvscope.plans import PlanSummary, dry_run
 from nvscope.store.info import write_info
 from nvscope.store.layout import reserve_run
-from nvscope.store.recorder import run_recorder
 from nvscope.stream.control import Control, ControlServer, Reply, RunInfo
 from nvscope.stream.control import announce as announce_run
 from nvscope.stream.messages import RunStatus
 
 _STATUS_INTERVAL = 0.2
-_START_TIMEOUT = 60.0
 _FINISH_TIMEOUT = 30.0
 _SAFE_TIMEOUT = 20.0
 _WORKERS = ("recorder", "fitter")
-_FRAME_BYTES = 2 * 512 * 512
-"""A usual frame, for the bounds of queues that are made before the camera is known."""
 _STEPS_JOURNALED = 2000
 """Steps of a plan written down; a journal line has a limited size."""
 
@@ -132,11 +128,11 @@ class Session:
             )
             self.directory = directory
             # lab, recorder and fitter come up side by side: on a fresh installation two of them compile first
-            lab = self._start_lab(directory, stack)
-            link = self._link = RunLink(self._clock, _FRAME_BYTES)
+            lab = start_lab(request, directory, stack)
+            link = self._link = RunLink(self._clock, FRAME_BYTES)
             stack.callback(link.close)
             write_info(directory, run_info(request))
-            workers = self._start_workers(directory, link, stack)
+            workers = start_workers(request, directory, link, stack)
             try:
                 result = self._connect_and_run(directory, link, lab, workers, stack)
             except NvscopeError as error:
@@ -154,8 +150,8 @@ class Session:
         self, directory: Path, link: RunLink, lab: LabProcess | None, workers: Workers, stack: ExitStack
     ) -> RunResult:
         request = self.request
-        addresses = self._addresses(lab)
-        self._clock, loop = self._make_clock(addresses, stack)
+        addresses = lab_addresses(request, lab)
+        self._clock, loop = make_clock(addresses, stack)
         link.follow(self._clock)
         by_name = {name: entry["address"] for name, entry in addresses.items()}
         instruments = self._instruments = connect_all(request.rig, by_name, self._clock, request.source)
@@ -168,44 +164,6 @@ class Session:
         workers.watch(link.fail)
         self._announce(directory, link, stack)
         return self._run_plan(link, instruments, loop, directory)
-
-    def _start_lab(self, directory: Path, stack: ExitStack) -> LabProcess | None:
-        request = self.request
-        if request.rig.simulator is None or request.lab_addresses is not None:
-            return None
-        lab = LabProcess(
-            [*request.lab_arguments, "--truth", str(directory / "truth.zarr")], directory / "lab-addresses.json"
-        )
-        stack.callback(lab.stop)
-        return lab
-
-    def _addresses(self, lab: LabProcess | None) -> dict[str, dict[str, str]]:
-        if self.request.lab_addresses is not None:
-            return read_addresses(self.request.lab_addresses)
-        return lab.wait_addresses(_START_TIMEOUT) if lab is not None else {}
-
-    def _make_clock(
-        self, addresses: dict[str, dict[str, str]], stack: ExitStack
-    ) -> tuple[Clock, asyncio.AbstractEventLoop]:
-        if "clock" not in addresses:
-            return WallClock(), asyncio.SelectorEventLoop()
-        host, _, port = addresses["clock"]["address"].removeprefix("tcp://").rpartition(":")
-        clock = DrivenClock(host, int(port))
-        stack.callback(clock.close)
-        return clock, ClockEventLoop(clock)
-
-    def _start_workers(self, directory: Path, link: RunLink, stack: ExitStack) -> Workers:
-        workers = Workers()
-        stack.callback(workers.join, 5.0)
-        request = self.request
-        ends = (link.recorder.endpoint, link.reports.endpoint)
-        workers.start(
-            "recorder", run_recorder, str(directory), *ends, None, _FRAME_BYTES, request.rig.faults, request.seed
-        )
-        recorder = link.wait_ready("recorder", _START_TIMEOUT)
-        workers.start("fitter", run_fitter, link.fitter.endpoint, recorder, link.reports.endpoint)
-        link.wait_ready("fitter", _START_TIMEOUT)
-        return workers
 
     def _run_plan(
         self, link: RunLink, instruments: dict[str, Connected], loop: asyncio.AbstractEventLoop, directory: Path
@@ -222,22 +180,23 @@ class Session:
             link.journal("history-continued", {"run": past.run})
         screening = Screening(link.opened, past.reference)
         link.on_maps = screening.take
-        began = self._clock.now()
         rig = assemble(
             request.rig, request.sample, request.loading, instruments, link, self._clock, housekeeping.observe
         )
         self._housekeeping = housekeeping
         stalled = StalledViewers(request.rig.faults, request.seed, link.viewers.endpoint, self._clock, link.journal)
-        self._register(engine, link, housekeeping, stalled)
-
-        async def elapsed(message: Msg) -> float:
-            return self._clock.now() - began
-
-        async def screened(message: Msg) -> float | None:
-            return screening.share()
-
-        engine.register_command("elapsed", elapsed)
-        engine.register_command("screened", screened)
+        Vocabulary(
+            clock=self._clock,
+            link=link,
+            housekeeping=housekeeping,
+            stalled=stalled,
+            screening=screening,
+            wishes=self._wishes,
+            limits=request.rig.history,
+            began=self._clock.now(),
+            announced=lambda step, now: self.progress.announce(step, now),
+            take_skip=self._take_skip,
+        ).register(engine)
         with self._lock:
             self._engine = engine
             self._state = "running"
@@ -316,45 +275,14 @@ class Session:
         if self._link is not None:
             asyncio.run_coroutine_threadsafe(_journal(self._link, "state", {"state": state}), engine.loop)
 
+    def _take_skip(self) -> bool:
+        skip, self._skip = self._skip, False
+        return skip
+
     def _metadata(self) -> dict[str, Any]:
         request = self.request
-        return {
-            "sample": request.sample.name,
-            "loading": request.loading.name,
-            "rig": request.rig.name,
-            "note": request.note,
-        }
-
-    # --- what plans may say besides bluesky's own words ----------------------------------------------------------
-
-    def _register(self, engine: RunEngine, link: RunLink, housekeeping: Housekeeping, stalled: StalledViewers) -> None:
-        async def announce(message: Msg) -> None:
-            self.progress.announce(message.args[0], self._clock.now())
-            link.journal("step", {"step": message.args[0]})
-            stalled.hear(message.args[0])
-
-        async def transport_point(message: Msg) -> None:
-            number = await link.open_point("transport", (), (0, 0), {})
-            await link.close_point(number, message.args[0], maps=False)
-
-        async def settings(message: Msg) -> OdmrSettings:
-            return self._wishes.apply(message.args[0])
-
-        async def skip_requested(message: Msg) -> bool:
-            skip, self._skip = self._skip, False
-            return skip
-
-        async def judge(message: Msg) -> Certificate:
-            certificate = certify(housekeeping.biography, message.args[0], self.request.rig.history, self._clock.now())
-            link.journal("certificate", certificate.as_dict())
-            return certificate
-
-        engine.register_command("announce", announce)
-        engine.register_command("certify", judge)
-        engine.register_command("settings", settings)
-        engine.register_command("skip_requested", skip_requested)
-        engine.register_command("transport_point", transport_point)
-        engine.subscribe(lambda name, doc: link.document(name, doc))
+        names = {kind: getattr(request, kind).name for kind in ("sample", "loading", "rig")}
+        return {**names, "note": request.note}
 
     # --- ending --------------------------------------------------------------------------------------------------
 
@@ -388,7 +316,7 @@ class Session:
         housekeeping = dict(self._housekeeping.latest) if self._housekeeping is not None else {}
         return self._state, self.progress, self._clock.now(), housekeeping
 
-    # --- control from outside ------------------------------------------------------------------------------------
+    # --- control from outside ---
 
     def _announce(self, directory: Path, link: RunLink, stack: ExitStack) -> None:
         server = ControlServer(self.control)
