@@ -13,6 +13,20 @@ class InstrumentError(NvscopeError):
     """An instrument refused, reported an error, or answered nonsense."""
 
 
+class ComplianceReached(InstrumentError):
+    """A current source reached its compliance: more resistance than it can drive its current through.
+
+    Attributes
+    ----------
+    resistance : float
+        What the resistance exceeds (ohm).
+    """
+
+    def __init__(self, message: str, resistance: float) -> None:
+        super().__init__(message)
+        self.resistance = resistance
+
+
 class InstrumentTimeout(InstrumentError):
     """An instrument did not answer in time; its session has been discarded."""
 

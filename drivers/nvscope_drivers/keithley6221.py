@@ -13,7 +13,7 @@ from pymeasure.instruments.validators import strict_discrete_set, strict_range
 
 from nvscope.config import Frozen
 from nvscope.devices.roles import Identity, Value
-from nvscope.errors import InstrumentError, LimitError
+from nvscope.errors import ComplianceReached, InstrumentError, LimitError
 from nvscope.units import Amperes, Seconds
 from nvscope_drivers.checked import VisaSettings
 from nvscope_drivers.scpi import ScpiInstrument, first_contact
@@ -244,12 +244,15 @@ class DeltaModeTransport:
             return True
         if not self._source.armed:
             limited = bool(self._source.measurement_events & _COMPLIANCE)
+            current = float(self._source.delta_high)
             self._running = None
             why = (
                 f"reached its compliance of {self._settings.compliance:g} V; a contact is open or the current too large"
                 if limited
                 else "ended the measurement by itself; somebody else may be using it"
             )
+            if limited and current > 0:
+                raise ComplianceReached(f"the 6221 {why}. The excitation is off", self._settings.compliance / current)
             raise InstrumentError(f"the 6221 {why}. The excitation is off")
         return False
 

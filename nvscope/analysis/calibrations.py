@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from nvscope.analysis.contacts import CONTACTS, ContactCheck, measure_contacts
 from nvscope.analysis.dataset import RunData
 from nvscope.analysis.exposure import ExposureCalibration, measure_exposure
 from nvscope.analysis.figures import calibration as figures
@@ -47,6 +48,9 @@ def calibrations(run: RunData) -> list[Calibration]:
     exposure = measure_exposure(run)
     if exposure is not None:
         found.append(_exposure(exposure))
+    contacts = measure_contacts(run)
+    if contacts is not None:
+        found.append(_contacts(contacts))
     turns = measure_rotation(run)
     if turns:
         found.append(_rotation(turns))
@@ -230,3 +234,39 @@ def _rotation(turns: list[Rotation]) -> Calibration:
     return Calibration(
         "rotation", "Field angle", tuple(rows), {"turns": numbers}, caption, lambda: figures.rotation_figure(turns)
     )
+
+
+# --- contacts ---------------------------------------------------------------------------------------------------------
+
+
+def _contacts(found: ContactCheck) -> Calibration:
+    currents = f"largest deviation, {found.current.min():.2g} to {found.current.max():.2g} A"
+    rows: list[Row] = [
+        ("verdict", "; ".join(found.troubles) or "nothing to worry about", ""),
+        (
+            "R over the currents tried",
+            with_error(100 * found.nonlinearity, 100 * found.nonlinearity_err, "%"),
+            currents,
+        ),
+    ]
+    if math.isfinite(found.reciprocity):
+        share = with_error(100 * found.reciprocity, 100 * found.reciprocity_err, "%")
+        rows.append(("current and voltage leads exchanged", share, "largest relative change of R"))
+        rows.append(("three pairings summed", f"{100 * found.sum_rule:.2g} %", "of the largest; 0 if linear"))
+    known = {name: ohms for name, ohms in found.lead.items() if math.isfinite(ohms)}
+    rows += [(f"lead {name}", f"{ohms:.3g} Ω", "with its contact") for name, ohms in known.items()]
+    if found.leaks:
+        worst = min(found.leaks, key=lambda leak: leak.resistance)
+        least = f"{'more than ' if worst.bound else ''}{worst.resistance:.2g} Ω"
+        rows.append(("insulation", least, f"least of all: {worst.contact} to the {worst.metal}"))
+    else:
+        rows.append(("not checked", "contact matrix, reciprocity, leakage", "the leads of this rig are wired for good"))
+    numbers = {
+        "troubles": list(found.troubles),
+        "nonlinearity": found.nonlinearity,
+        "reciprocity": found.reciprocity if math.isfinite(found.reciprocity) else None,
+        "lead": known,
+        "leaks": [vars(leak).copy() for leak in found.leaks],
+    }
+    caption = f"R against current, and two-probe resistances between {', '.join(CONTACTS)}."
+    return Calibration("contacts", "Contacts", tuple(rows), numbers, caption, lambda: figures.contacts_figure(found))

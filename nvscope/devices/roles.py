@@ -250,6 +250,20 @@ class Transport(Instrument, Protocol):
 
 
 @runtime_checkable
+class ContactMatrix(Instrument, Protocol):
+    """Relays between a transport instrument's four leads and the contacts of the sample."""
+
+    @property
+    def contacts(self) -> tuple[str, ...]:
+        """Names of what can be connected: I+, I-, V+, V-, and gasket and wire where they are wired."""
+        ...
+
+    def route(self, wiring: tuple[str, str, str, str]) -> None:
+        """Connect I+, I-, V+, V- to the four names of `wiring` and nothing else; the excitation must be off."""
+        ...
+
+
+@runtime_checkable
 class Timing(Instrument, Protocol):
     """The hardware clock of a sweep: a finite pulse train and a digital gate."""
 

@@ -16,6 +16,7 @@ from nvscope.devices.odmr import OdmrDevice
 from nvscope.devices.rig import RigDevices
 from nvscope.devices.roles import (
     Camera,
+    ContactMatrix,
     Cryostat,
     Laser,
     Magnet,
@@ -76,7 +77,9 @@ def assemble(
     cryostat, magnet = play("cryostat", Cryostat), play("magnet", Magnet)  # type: ignore[type-abstract]
     transport = None
     if "transport" in instruments:
-        transport = TransportDevice(*play("transport", Transport), clock, limits, observe)  # type: ignore[type-abstract]
+        contacts = play("contacts", ContactMatrix) if "contacts" in instruments else None  # type: ignore[type-abstract]
+        meter = play("transport", Transport)  # type: ignore[type-abstract]
+        transport = TransportDevice(*meter, clock, limits, observe, contacts=contacts)
     return RigDevices(
         config=rig,
         sample=sample,

@@ -23,7 +23,9 @@ from nvscope.odmr.windows import find_pair
 def planning_rig(rig: Rig, sample: Sample, loading: Loading, shape: tuple[int, int] | None) -> RigDevices:
     """Return the rig's devices with nothing behind them; the camera's image has `shape` (y, x; None: not known)."""
     clock = WallClock()
-    transport = TransportDevice(None, None, clock, rig.limits) if "transport" in rig.instruments else None
+    transport = None
+    if "transport" in rig.instruments:
+        transport = TransportDevice(None, None, clock, rig.limits, switchable="contacts" in rig.instruments)
     return RigDevices(
         config=rig,
         sample=sample,

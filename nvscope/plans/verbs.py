@@ -15,8 +15,8 @@ from bluesky import plan_stubs as bps
 from nvscope.devices.cryostat import Temperature
 from nvscope.devices.magnet import Field
 from nvscope.devices.rig import RigDevices
-from nvscope.devices.transport import Excitation
-from nvscope.errors import NvscopeError
+from nvscope.devices.transport import STANDARD, Excitation, Wiring
+from nvscope.errors import LimitError
 from nvscope.history import Certificate, Claim
 
 Plan = Generator[Msg, Any, Any]
@@ -47,26 +47,45 @@ def ramp_field(rig: RigDevices, target: float, rate: float) -> Plan:
     yield from absolute_set(rig.magnet, Field(target, rate))
 
 
-def measure_resistance(rig: RigDevices, current: float, readings: int) -> Plan:
+def measure_resistance(
+    rig: RigDevices, current: float, readings: int, wiring: Wiring = STANDARD, *, insulation: bool = False
+) -> Plan:
     """Measure the four-probe resistance; returns resistance and its error (ohm), or an empty dict without transport."""
     if rig.transport is None:
         return {}
-    yield from absolute_set(rig.transport, Excitation(current, readings))
+    yield from absolute_set(rig.transport, Excitation(current, readings, wiring, insulation))
     reading = yield from bps.read(rig.transport)
     name = rig.transport.name
     return {key: reading[f"{name}_{key}"]["value"] for key in ("resistance", "resistance_err", "current")}
 
 
 def resistance_point(
-    rig: RigDevices, purpose: str, current: float, readings: int, attrs: Mapping[str, Any] | None = None
+    rig: RigDevices,
+    purpose: str,
+    current: float,
+    readings: int,
+    attrs: Mapping[str, Any] | None = None,
+    wiring: Wiring = STANDARD,
+    *,
+    insulation: bool = False,
 ) -> Plan:
-    """Measure R as a point of its own, with temperature and field; returns what `measure_resistance` returns."""
+    """Measure R as a point of its own, with temperature and field; returns what `measure_resistance` returns.
+
+    `wiring` names the contacts of I+, I-, V+ and V-; with `insulation` no path for the current is a result, and R the
+    least it can be.
+    """
     if rig.transport is None:
-        raise NvscopeError(f"{purpose}: this rig has no transport instrument")
-    yield from announce(f"R at {current:.3g} A ({purpose})")
-    result = yield from measure_resistance(rig, current, readings)
+        raise LimitError(f"{purpose}: rig {rig.config.name!r} has no transport instrument")
+    between = "" if wiring == STANDARD else f", I {wiring[0]} to {wiring[1]}, V {wiring[2]} to {wiring[3]}"
+    yield from announce(f"R at {current:.3g} A ({purpose}{between})")
+    result = yield from measure_resistance(rig, current, readings, wiring, insulation=insulation)
     temperature = yield from value_of(rig.cryostat, "temperature")
     field = yield from value_of(rig.magnet, "field")
+    if wiring != STANDARD:
+        insulated = yield from value_of(rig.transport, "insulated")
+        # not the sample's resistance: it must not get into R(T)
+        renamed = {f"transfer_{key}" if "resistance" in key else key: value for key, value in result.items()}
+        result = {**renamed, "wiring": list(wiring), "insulated": bool(insulated)}
     point = {"purpose": purpose, "temperature": temperature, "field": field, **result, **(attrs or {})}
     yield Msg("transport_point", None, point)
     yield from bps.create("resistance")  # a stream has the same devices in every event

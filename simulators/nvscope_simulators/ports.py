@@ -51,6 +51,13 @@ class ExcitationPort:
     current: float = 0.0
 
 
+@dataclass
+class MatrixPort:
+    """Which relays of a contact matrix are closed, as (row, column) from 0; None where leads are wired for good."""
+
+    closed: frozenset[tuple[int, int]] | None = None
+
+
 class TriggerBus:
     """Trigger wires: counter outputs fire a line, whoever is plugged in hears it, in the order of plugging."""
 
@@ -86,4 +93,5 @@ class Ports:
     heaters: HeaterPort = field(default_factory=HeaterPort)
     cooler: CoolerPort = field(default_factory=CoolerPort)
     excitation: ExcitationPort = field(default_factory=ExcitationPort)
+    matrix: MatrixPort = field(default_factory=MatrixPort)
     triggers: TriggerBus = field(default_factory=TriggerBus)

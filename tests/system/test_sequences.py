@@ -21,6 +21,7 @@ RUNS = {
     "calibrate-microwave": (*SMALL, "--set", "powers=0 dBm, 3 dBm, 6 dBm"),
     "calibrate-field": SMALL,
     "calibrate-exposure": ("--set", "laser_powers=50 mW", "--set", "frames=8"),
+    "check-contacts": ("--set", "points=3"),
     "transport-iv": ("--set", "temperatures=90 K", "--set", "points=3"),
 }
 VECTOR = {
@@ -132,6 +133,16 @@ def test_calibrations_find_what_the_lab_is_made_of(run):
         assert np.degrees(turn["axis"]) == pytest.approx(0.94, abs=0.25 + 4 * np.degrees(turn["axis_err"]))
         assert turn["amplitude"] == pytest.approx(97.1e-4, abs=0.5e-4)
         assert len([r for r in turn["resistance"] if r is not None]) == 7
+
+
+def test_contacts_are_checked_through_a_matrix(nvscope, tmp_path):
+    done = nvscope("run", "check-contacts", "--rig", "simulated-contacts", "--pixels", "32x32", runs=tmp_path)
+    assert done.code == 0, done.output
+    found = numbers(done)["contacts"]
+    assert found["troubles"] == []
+    assert len(found["leaks"]) == 8
+    # leads of 4 ohm and contacts of 0.5, a relay, and their share of the sample
+    assert all(4.5 < ohms < 5.6 for ohms in found["lead"].values())
 
 
 def test_a_warming_without_a_history_is_refused(nvscope, s1, tmp_path):

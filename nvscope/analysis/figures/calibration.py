@@ -6,6 +6,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
+from nvscope.analysis.contacts import CONTACTS, ContactCheck
 from nvscope.analysis.exposure import ExposureCalibration
 from nvscope.analysis.figures import style
 from nvscope.analysis.magnet_calibration import MagnetCalibration
@@ -125,5 +126,28 @@ def rotation_figure(turns: list[Rotation]) -> Figure:
         axes.set_ylabel(label)
     right.set_ylim(bottom=0)
     left.legend()
+    figure.tight_layout()
+    return figure
+
+
+def contacts_figure(found: ContactCheck) -> Figure:
+    """R against current, and the two-probe matrix where there is one."""
+    figure = style.new_figure(style.WIDTH, _HEIGHT)
+    matrix = bool(np.isfinite(found.two_probe).any())
+    panels = figure.subplots(1, 2 if matrix else 1, squeeze=False)[0]
+    panels[0].errorbar(
+        1e3 * found.current, 1e3 * found.resistance, 1e3 * found.resistance_err, fmt="o", color=style.SUPPRESSED
+    )
+    panels[0].set_xscale("log")
+    panels[0].set_xlabel("current (mA)")
+    panels[0].set_ylabel("R (mΩ)")
+    if matrix:
+        panels[1].imshow(found.two_probe, cmap=style.SEQUENTIAL, vmin=0, vmax=2 * float(np.nanmax(found.two_probe)))
+        ticks = range(len(CONTACTS))
+        panels[1].set_xticks(ticks, CONTACTS)
+        panels[1].set_yticks(ticks, CONTACTS)
+        for row, column in zip(*np.nonzero(np.isfinite(found.two_probe)), strict=True):
+            panels[1].text(column, row, f"{found.two_probe[row, column]:.3g}", ha="center", va="center", color="white")
+        panels[1].set_title("two-probe (Ω)")
     figure.tight_layout()
     return figure

@@ -5,6 +5,7 @@ from __future__ import annotations
 MODELS: dict[str, tuple[str, str, str]] = {
     "2400": ("keithley2400", "SimulatedKeithley2400", "Keithley2400Settings"),
     "6221": ("keithley6221", "SimulatedKeithley6221", "Keithley6221Settings"),
+    "7001": ("keithley7001", "SimulatedKeithley7001", "Keithley7001Settings"),
     "AMI430": ("ami430", "SimulatedAMI430", "AMI430Settings"),
     "BOP": ("kepco_bop", "SimulatedKepcoBOP", "KepcoBOPSettings"),
     "Cobolt": ("cobolt", "SimulatedCobolt", "CoboltSettings"),

@@ -22,6 +22,7 @@ from nvscope_simulators.world.sample_state import make_magnetism
 from nvscope_simulators.world.settings import WorldSettings
 from nvscope_simulators.world.thermal import Thermal
 from nvscope_simulators.world.transport import Network
+from nvscope_simulators.world.wiring import switched
 
 _MEMORY_STEP = 0.05  # K: the memory is told of every such step below the highest Tc
 _LIGHT_TIME = 0.3  # s in which the illuminated crystal follows its heat
@@ -59,6 +60,7 @@ class LabWorld:
         self._magnetism = make_magnetism(truth, self._maps, settings.optics, room, float(self._applied[2]))
         self._microscope = Microscope(truth, loading, self._maps, settings, seed)
         self._conductor: Conductor | None = None
+        self._switched: tuple[Network, float, Array] | None = None
         self.leads = Leads()
         """The state of contacts and leads, for faults to change."""
         self._now = timeline.now
@@ -145,10 +147,26 @@ class LabWorld:
 
     def _voltages(self, current: float) -> tuple[float, float]:
         law = self.sample_truth.transport
+        closed = self.ports.matrix.closed
+        if closed is not None:
+            four, two = switched(self._contact_conductance(), law.lead_resistance, self.leads, closed)
+            return four * current + self._offset(), 0.0 if current == 0 else two * current
         resistances = self.resistances(current)
-        room = self.settings.cryostat.room_temperature
-        offset = Disturbance(self._thermal.temperature("sample"), room, self._light(), self._microwaves()).voltage(law)
-        return voltages(law, self.leads, resistances, current, offset)
+        return voltages(law, self.leads, resistances, current, self._offset())
+
+    def _offset(self) -> float:
+        room, sample = self.settings.cryostat.room_temperature, self._thermal.temperature("sample")
+        return Disturbance(sample, room, self._light(), self._microwaves()).voltage(self.sample_truth.transport)
+
+    def _contact_conductance(self) -> Array:
+        """Conductance between the four contacts now (S); zero where contacts miss the sample."""
+        self.advance()
+        temperature = self.crystal_temperature
+        network = self._switched or (self.network(), math.inf, np.zeros((4, 4)))
+        if not abs(network[1] - temperature) <= TEMPERATURE_STEP / 2:  # solving takes milliseconds
+            network = network[0], temperature, network[0].conductance(temperature)
+        self._switched = network
+        return network[2]
 
     def resistances(self, current: float = 0.0) -> tuple[float, float]:
         """Return the sample's V34/I12 and two-probe resistance (ohm) now; NaN where a contact misses the sample."""

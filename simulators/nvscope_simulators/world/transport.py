@@ -99,6 +99,28 @@ class Network:
         """Return V34/I12 and the two-probe resistance without leads (ohm); NaN where a contact misses the sample."""
         if not self.connected:
             return math.nan, math.nan
+        current = np.zeros(self._cells + len(_LEADS))
+        current[self._cells], current[self._cells + 1] = 1.0, -1.0
+        source, drain, high, low = self._solve(temperature, current)
+        return float(high - low), float(source - drain)
+
+    def conductance(self, temperature: float) -> Array:
+        """Return the conductance matrix of the four contacts (S, shape (4, 4)); zero where one misses the sample."""
+        if not self.connected:
+            return np.zeros((4, 4))
+        currents = np.zeros((self._cells + len(_LEADS), 3))
+        currents[self._cells] = 1.0  # into I+, out at each of the others
+        currents[self._cells + 1 + np.arange(3), np.arange(3)] = -1.0
+        potential = self._solve(temperature, currents)
+        inverse = np.linalg.inv(potential[1:] - potential[0])
+        result = np.zeros((4, 4))
+        result[1:, 1:] = -inverse
+        result[0, 1:], result[1:, 0] = inverse.sum(axis=0), inverse.sum(axis=1)
+        result[0, 0] = -inverse.sum()
+        return result
+
+    def _solve(self, temperature: float, current: Array) -> Array:
+        """Return the potentials (V) of the four contacts for currents (A) into cells and contacts."""
         sheet = normal_resistivity(self._law, temperature) * self._factor / self._thickness
         with np.errstate(divide="ignore", invalid="ignore"):
             u = (temperature / self._tc - 1) / (math.sqrt(2) * self._spread)
@@ -115,11 +137,7 @@ class Network:
         laplacian = sparse.coo_array((values, (rows, columns)), shape=(n, n)).tocsr()
         laplacian = laplacian + laplacian.T
         laplacian = (sparse.diags_array(np.asarray(laplacian.sum(axis=1)).ravel() + _ISOLATED) - laplacian).tocsc()
-        current = np.zeros(n)
-        current[self._cells], current[self._cells + 1] = 1.0, -1.0
-        potential = splu(laplacian).solve(current)
-        source, drain, high, low = potential[self._cells :]
-        return float(high - low), float(source - drain)
+        return np.asarray(splu(laplacian).solve(current)[self._cells :])
 
 
 _ISOLATED = 1e-12  # S from every cell to ground: keeps cells that touch nothing, and the whole, from floating

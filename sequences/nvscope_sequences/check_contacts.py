@@ -1,0 +1,80 @@
+"""Whether the four-probe wiring can be trusted: linearity, contact matrix, reciprocity, leakage to gasket and wire.
+
+With leads that are wired for good only linearity and noise can be checked; the rest needs a contact matrix.
+"""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+import numpy as np
+from bluesky import plan_stubs as bps
+from pydantic import Field as Described
+
+from nvscope.config import Frozen
+from nvscope.devices.rig import RigDevices
+from nvscope.errors import LimitError
+from nvscope.plans import Sequence, announce, change_temperature, resistance_point
+from nvscope.plans.verbs import Plan, value_of
+from nvscope.units import Amperes, KelvinPerSecond
+
+CONTACTS = ("I+", "I-", "V+", "V-")
+CONFIGURATIONS = (
+    ("I+", "I-", "V+", "V-"),
+    ("I+", "V-", "I-", "V+"),
+    ("I+", "V+", "V-", "I-"),
+)
+"""Current and voltage pairs whose resistances sum to zero in a linear conductor; each is also measured exchanged."""
+
+
+class Parameters(Frozen):
+    """Parameters of ``check-contacts``; temperature and field stay as they are, the temperature regulated."""
+
+    lowest: Amperes = Described(default=3e-5, gt=0, description="smallest current of the linearity check")
+    highest: Amperes = Described(default=1e-3, gt=0, description="largest current of the linearity check")
+    points: int = Described(default=5, ge=2, le=100, description="currents, evenly spaced in their logarithm")
+    excitation: Amperes = Described(default=3e-4, gt=0, description="current of contact matrix and reciprocity")
+    leakage_current: Amperes = Described(default=1e-9, gt=0, description="current of the leakage check")
+    readings: int = Described(default=20, ge=2, le=10000, description="readings averaged")
+    temperature_rate: KelvinPerSecond = Described(default=5 / 60, gt=0, description="for holding the temperature")
+
+
+def plan(rig: RigDevices, p: Parameters) -> Plan:
+    """Measure R at rising current; then, through a contact matrix, between every pair of contacts and to ground."""
+    if rig.transport is None:
+        raise LimitError(f"check-contacts: rig {rig.config.name!r} has no transport instrument")
+    yield from bps.open_run({"sequence": "check-contacts"})
+    temperature = yield from value_of(rig.cryostat, "temperature")
+    yield from change_temperature(rig, round(temperature, 1), p.temperature_rate)
+    for current in np.geomspace(p.lowest, p.highest, p.points):
+        yield from resistance_point(rig, "check-contacts", float(current), p.readings, {"check": "linearity"})
+    if rig.transport.switchable:
+        yield from switched(rig, p)
+    else:
+        yield from announce("leads wired for good: no contact matrix, reciprocity or leakage can be measured")
+    yield from bps.close_run()
+
+
+def switched(rig: RigDevices, p: Parameters) -> Plan:
+    """Two-probe between all contacts, four-probe both ways round, current reversed, leakage to gasket and wire."""
+
+    def measure(check: str, wiring: tuple[str, str, str, str], *, current: float = p.excitation) -> Plan:
+        insulation = check == "leakage"
+        yield from resistance_point(
+            rig, "check-contacts", current, p.readings, {"check": check}, wiring, insulation=insulation
+        )
+
+    for a, b in combinations(CONTACTS, 2):
+        yield from measure("two-probe", (a, b, a, b))
+    for a, b, c, d in CONFIGURATIONS:
+        yield from measure("four-probe", (a, b, c, d))
+        yield from measure("exchanged", (c, d, a, b))
+    yield from measure("reversed", ("I-", "I+", "V+", "V-"))
+    for contact in CONTACTS:
+        for metal in ("gasket", "wire"):
+            yield from measure("leakage", (contact, metal, contact, metal), current=p.leakage_current)
+    # the last measurement leaves the leads as every other protocol wants them
+    yield from resistance_point(rig, "check-contacts", p.excitation, p.readings, {"check": "repeat"})
+
+
+sequence = Sequence("check-contacts", "linearity, contact matrix, reciprocity and leakage", Parameters, plan)
