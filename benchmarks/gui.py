@@ -14,6 +14,8 @@ import os
 import platform
 import tempfile
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +31,7 @@ from nvscope.gui.desk import Desk
 from nvscope.gui.feed import Feed
 from nvscope.gui.mailbox import Mailbox
 from nvscope.gui.preferences import Preferences
-from nvscope.gui.window import Window
+from nvscope.gui.window import DATA_INTERVAL, REDRAW_INTERVAL, Window
 from nvscope.stream.control import RunInfo
 from nvscope.stream.messages import Frame, HistoryRow, Maps, PointClosed, PointOpened, RunStatus
 from nvscope.stream.viewing import Publisher
@@ -99,6 +101,9 @@ class Watcher:
         self.window = window
         self.late: list[float] = []
         self.memory: list[tuple[float, float]] = []
+        self.busy: list[float] = []
+        for owner, name in ((window, "redraw"), (window.desk, "step")):
+            self._time(owner, name)
         self._process = psutil.Process()
         self._last = time.monotonic()
         self._timer = QTimer()
@@ -109,6 +114,19 @@ class Watcher:
         self._minute.setInterval(1000)
         self._minute.timeout.connect(self._weigh)
         self._minute.start()
+
+    def _time(self, owner: Any, name: str) -> None:
+        """Note the processor time of every call: what the window costs, whoever else uses the machine."""
+        for timer in self.window.findChildren(QTimer):
+            if timer.interval() == {"redraw": REDRAW_INTERVAL, "step": DATA_INTERVAL}[name]:
+                timer.timeout.disconnect()
+                call = getattr(owner, name)
+                timer.timeout.connect(partial(self._timed, call))
+
+    def _timed(self, call: Callable[[], None]) -> None:
+        began = time.thread_time()
+        call()
+        self.busy.append(time.thread_time() - began)
 
     def _tick(self) -> None:
         now = time.monotonic()
@@ -150,11 +168,12 @@ def main() -> None:
             hover.start()
         go_on(options.warm_up)
         watcher = Watcher(window)
-        redraws, cpu, began = window.redraws, time.process_time(), time.monotonic()
+        redraws, cpu, began, kept = window.redraws, time.process_time(), time.monotonic(), kept_waiting()
         load = os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
         go_on(options.duration)
         seconds = time.monotonic() - began
-        report(watcher, window.redraws - redraws, time.process_time() - cpu, seconds, load)
+        waited = kept_waiting() - kept
+        report(watcher, window.redraws - redraws, time.process_time() - cpu, seconds, load, waited)
         feed.stop()
         stop.set()
         window.close()
@@ -168,7 +187,15 @@ def go_on(seconds: float) -> None:
     loop.exec()
 
 
-def report(watcher: Watcher, redraws: int, cpu: float, seconds: float, load: float) -> None:
+def kept_waiting() -> float:
+    """Return how long this thread could have run and got no processor (s), NaN where the system does not tell."""
+    try:
+        return int(Path("/proc/thread-self/schedstat").read_text().split()[1]) / 1e9
+    except OSError:
+        return float("nan")
+
+
+def report(watcher: Watcher, redraws: int, cpu: float, seconds: float, load: float, waited: float) -> None:
     """Print the numbers."""
     late = 1e3 * np.array(watcher.late)
     times, memory = np.array(watcher.memory).T
@@ -177,10 +204,13 @@ def report(watcher: Watcher, redraws: int, cpu: float, seconds: float, load: flo
     print(
         f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, load before {load:.1f}, {seconds:.0f} s"
     )
+    print(f"no processor  {100 * waited / seconds:.0f} % of the time: numbers of wall time mean little above a few %")
     print(f"redraws       {redraws / seconds:.1f} per second")
     print(
         f"event loop    median {np.median(late):.1f} ms late, 99 % {np.percentile(late, 99):.1f}, most {late.max():.1f}"
     )
+    busy = 1e3 * np.array(watcher.busy)
+    print(f"one turn      99 % {np.percentile(busy, 99):.1f} ms of the processor, most {busy.max():.1f}")
     print(f"processor     {100 * cpu / seconds:.0f} % of one core")
     print(f"memory        {memory[0]:.0f} -> {memory[-1]:.0f} MB, {60 * slope:+.2f} MB/min over the second half")
 

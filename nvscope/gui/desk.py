@@ -15,7 +15,7 @@ from nvscope.gui.archive import Archive
 from nvscope.gui.errands import Errands, Outcome
 from nvscope.gui.mailbox import LinkReport, Mailbox
 from nvscope.gui.model.curves import Curves, Place, places
-from nvscope.gui.model.maps import MapStore, masked
+from nvscope.gui.model.maps import MapStore, PointMaps, masked
 from nvscope.gui.model.methods import CriticalTemperature, Methods, Shift
 from nvscope.gui.model.points import PointRecord
 from nvscope.gui.model.selection import Selection
@@ -307,9 +307,6 @@ class Desk:
         above = None if reference is None else session.held(reference.number)
         if above is None or reference is None or reference.number == point.number:
             return None
-        before, after = masked(above, "center"), masked(maps, "center")
-        if before is None or after is None or before.shape != after.shape:
-            return None
         data = (maps.revision, above.revision)
         number = point.number
 
@@ -322,8 +319,7 @@ class Desk:
         known = self._shifts.get(number)
         if (known is None or known[0] != data) and self._asked.get("drift") != data:
             self._asked["drift"] = data
-            shift = session.methods.shift
-            self._thought.ask("drift", lambda: shift(before, after), done)
+            self._thought.ask("drift", lambda: _shift(session.methods, above, maps), done)
         return None if known is None else known[1]
 
     def pin_extremes(self, point: PointRecord | None = None) -> bool:
@@ -424,6 +420,11 @@ class Desk:
 def _open(directory: Path) -> tuple[Archive, Snapshot]:
     archive = Archive(directory)
     return archive, archive.snapshot()
+
+
+def _shift(methods: Methods, above: PointMaps, maps: PointMaps) -> Shift | None:
+    before, after = masked(above, "center"), masked(maps, "center")
+    return None if before is None or after is None else methods.shift(before, after)
 
 
 def _complaint(error: Exception | None) -> str:

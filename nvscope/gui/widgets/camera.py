@@ -22,6 +22,8 @@ from nvscope.gui.widgets.view import View
 from nvscope.stream.control import Control
 from nvscope.stream.control import Region as RunRegion
 
+_LEAST_DRIFT = 1e-3
+"""Pixels below which there is no arrow to draw."""
 _RED = np.array([255, 40, 60, 255], np.uint8)
 
 
@@ -218,7 +220,7 @@ class CameraView(View):
             self.plot.set_drift(0.0, 0.0, "")
             return ""
         length = math.hypot(drift.down, drift.right)
-        if length < 2 * drift.err:
+        if length < max(2 * drift.err, _LEAST_DRIFT):
             self.plot.set_drift(0.0, 0.0, "")
             return f" · drift below {2 * drift.err:.2f} px"
         larger = max(1.0, nice_length(0.2 * max(self.plot.shape) / length))
