@@ -56,7 +56,8 @@ def fit(
         camera's shot noise. Without it errors follow from the scatter about the fit.
     start : ODMRFit or mapping, optional
         An earlier fit of the same grid to start from, or ``{"f_minus": …, "f_plus": …}`` (Hz; numbers or maps,
-        optionally "width_minus", "width_plus"). Pixels without finite values are guessed.
+        optionally "width_minus", "width_plus"). Pixels without finite values are guessed. With several groups the
+        result keeps the order of the start; without one, groups are paired outermost line with outermost line.
     threads : int, optional
         Default: the cores this process may use.
     width : {"separate", "shared"}
@@ -98,7 +99,7 @@ def fit(
     engine = PairFit(setup) if fast else LineFit(setup)
     first = _start(start, most, which, grid) / setup.unit
     first[:, :most] -= setup.middle / setup.unit
-    threads = threads or _cores()
+    threads = threads or available_cores()
     solved = solve(engine, values.reshape(axis.size, -1), first, threads)
     if neighbours and len(grid) == 2 and isinstance(engine, PairFit) and lines == 2:
         ask_neighbours(engine, values, solved, threads)
@@ -112,7 +113,8 @@ def _model(name: str) -> LineModel:
         raise ValueError(f"model must be one of {', '.join(LINE_MODELS)}, got {name!r}") from None
 
 
-def _cores() -> int:
+def available_cores() -> int:
+    """Cores this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -225,9 +225,9 @@ def fit_lines(
         sound = covariance(gram, parameters, factor, inverse, work)
         for k in range(n):
             order[k] = k
-        for i in range(1, n):  # lines leave in ascending order
+        for i in range(1, n):  # lines leave in ascending order, several groups that were given a start in its order
             k = i
-            while k > 0 and q[order[k]] < q[order[k - 1]]:
+            while k > 0 and q[order[k]] < q[order[k - 1]] and not (warm and n > 2):
                 order[k], order[k - 1] = order[k - 1], order[k]
                 k -= 1
         bounded = False

@@ -21,6 +21,7 @@ __all__ = ["CONVERGED", "MAX_ITERATIONS", "covariance", "evaluate", "fill_baseli
 MAX_ITERATIONS = 40
 CONVERGED, STUCK, SINGULAR = 0, 1, 2
 DECREMENT = 1e-3  # stop when the predicted gain of chi2 is below this many variances
+NOTHING = 1e-2  # ... or, with several groups, where an undamped step has gained less than this
 ROUNDING = 1e-26  # ... or below this share of the signal's own sum of squares
 
 
@@ -208,6 +209,8 @@ def iterate(
                 improved = True
                 if limited and gain < DECREMENT * variance + floor:
                     return CONVERGED, iteration, chi2  # leaning against a bound
+                if n > 2 and damping < 1e-2 and gain < NOTHING * variance:
+                    return CONVERGED, iteration, chi2  # creeping along a valley of lines that coincide
                 break
             for i in range(size):
                 q[i] = before[i]
