@@ -1,11 +1,13 @@
 """Every protocol, small, in one lab session: it ends well, its histories are what it claims, its estimate holds."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 import xarray as xr
 
+NIGHT = Path(__file__).parent / "night.toml"
 SMALL = ("--set", "frequencies=31", "--set", "frames=4")
 RUNS = {
     "find-lines": (),
@@ -22,6 +24,7 @@ RUNS = {
     "calibrate-field": SMALL,
     "calibrate-exposure": ("--set", "laser_powers=50 mW", "--set", "frames=8"),
     "check-contacts": ("--set", "points=3"),
+    "overnight": ("--set", f"program={NIGHT.as_posix()}"),
     "transport-iv": ("--set", "temperatures=90 K", "--set", "points=3"),
 }
 VECTOR = {
@@ -29,6 +32,7 @@ VECTOR = {
 }
 CLAIMS = {
     "reference": {"normal"},
+    "overnight": {"normal"},
     "zfc": {"normal", "zfc"},
     "fw": {"normal", "zfc", "fw"},
     "fc": {"normal", "fc"},
