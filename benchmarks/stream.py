@@ -25,6 +25,7 @@ import numpy as np
 import psutil
 from numpy.typing import NDArray
 
+from nvscope.nv import GAMMA
 from nvscope.odmr.worker import run_fitter
 from nvscope.store.layout import reserve_run
 from nvscope.store.reader import RunReader
@@ -50,6 +51,9 @@ RING = 200
 """Frames the camera's own buffer holds: a second at 200 frames/s."""
 
 VIEW_INTERVAL = 1 / 30
+
+FIELD = 97e-4
+"""Applied field (T)."""
 
 SETTLED = 120.0
 """Seconds after which memory must have settled."""
@@ -79,14 +83,18 @@ EXPOSURES = 8
 def spectra(plan: Plan) -> tuple[NDArray[np.float64], NDArray[np.uint16]]:
     """Return frequencies (Hz) and `EXPOSURES` sweeps of frames, uint16 (sweep, frequency, y, x).
 
-    Every pixel has two Lorentzian dips of 2 % in 20 000 counts, with shot noise.
+    Two windows of 150 MHz as at 97 G; every pixel has a Lorentzian dip of 2 % in each, in 20 000 counts, with shot
+    noise, and they lie apart by 5 % more or less across the image.
     """
     rng = np.random.default_rng(1)
-    frequencies = np.linspace(2.77e9, 2.97e9, plan.steps)
-    half = 20e6 + 30e6 * np.linspace(0, 1, plan.size)[:, None] * np.linspace(0.5, 1, plan.size)
+    half = GAMMA * FIELD * (1 + 0.05 * np.linspace(-1, 1, plan.size)[:, None] * np.linspace(0.5, 1, plan.size))
+    lower = (plan.steps + 1) // 2
+    windows = [np.linspace(-75e6, 75e6, count) + sign * GAMMA * FIELD
+               for count, sign in ((lower, -1), (plan.steps - lower, 1))]  # fmt: skip
+    frequencies = 2.87e9 + np.concatenate(windows)
     frames = np.empty((EXPOSURES, plan.steps, plan.size, plan.size), np.uint16)
     for step, frequency in enumerate(frequencies):
-        dips = sum(1 / (1 + ((frequency - 2.87e9 - sign * half) / 4e6) ** 2) for sign in (-1, 1))
+        dips = sum(1 / (1 + ((frequency - 2.87e9 - sign * half) / 7e6) ** 2) for sign in (-1, 1))
         mean = 20_000 * (1 - 0.02 * dips)
         for exposure in range(EXPOSURES):
             frames[exposure, step] = mean + rng.standard_normal(half.shape, np.float32) * np.sqrt(mean)
@@ -254,7 +262,8 @@ def _camera_loop(
     shape = (plan.size, plan.size)
     buffer = np.empty(shape, np.uint16)  # a camera's buffer, used again for every frame
     camera = Camera(plan.rate, blocks * per_block)
-    opened = PointOpened(0, "odmr", frequencies.tolist(), shape, time.time(), {"T": 20.0, "camera_gain": 1.0})
+    attrs = {"temperature": 20.0, "field": FIELD, "camera_gain": 1.0, "baseline": "constant"}
+    opened = PointOpened(0, "odmr", frequencies.tolist(), shape, time.time(), attrs)
     for reader in readers:
         reader.send(opened)
     viewers.send(opened)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nvscope.config.polygons import cropped
 from nvscope.errors import DataError
 from nvscope.gui.model.journal import LogEntry, entry
 from nvscope.gui.model.points import PointRecord
@@ -143,6 +144,12 @@ def _header(reader: RunReader) -> Header:
     except DataError:
         return Header(run=reader.path.name, directory=str(reader.path))
     loading = info.loading
+    part = reader.crop()
+    extent = _number(loading.get("field_of_view"))
+    outlines = _outlines(loading)
+    if part is not None:  # the maps show a part of the camera's image
+        extent *= max(part[0][2:]) / max(part[1])
+        outlines = [replace(outline, vertices=cropped(outline.vertices, *part)) for outline in outlines]
     return Header(
         run=reader.path.name,
         directory=str(reader.path),
@@ -153,9 +160,9 @@ def _header(reader: RunReader) -> Header:
         note=info.note,
         started=info.started,
         pressure=_number(info.nominal_pressure),
-        field_of_view=_number(loading.get("field_of_view")),
+        field_of_view=extent,
         target_b_err=_number(info.parameters.get("until")),
-        outlines=tuple(_outlines(loading)),
+        outlines=tuple(outlines),
     )
 
 

@@ -114,9 +114,12 @@ class RunReader:
 
         None where they are all of it, or not all the same part.
         """
-        attrs = [self.point(number).attrs for number in self.points]
+        nodes = self.nodes()
+        found = [nodes.get(point_path(number), {}).get("attributes", {}) for number in self.points]
         parts = {
-            (tuple(found.get("crop", ())), tuple(found.get("image_shape", ()))) for found in attrs if _is_odmr(found)
+            (tuple(attrs.get("crop", ())), tuple(attrs.get("image_shape", ())))
+            for attrs in found
+            if attrs.get("kind") == "odmr"
         }
         if len(parts) != 1 or not (part := parts.pop())[0]:
             return None
@@ -180,10 +183,6 @@ class RunReader:
     def truth(self, path: str = "") -> xr.Dataset | None:
         """Open a group of a simulated run's ``truth.zarr``, None if there is none."""
         return self.group(path, TRUTH)
-
-
-def _is_odmr(attrs: Mapping[str, Any]) -> bool:
-    return attrs.get("kind") == "odmr"
 
 
 class PointReader:
