@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 
 import numpy as np
@@ -15,7 +14,7 @@ from nvscope.odmr.pair_fit import PairFit
 from nvscope.odmr.result import ODMRFit
 from nvscope.odmr.setup import make_setup
 from nvscope.odmr.shapes import LINE_MODELS, LineModel
-from nvscope.odmr.solving import solve, to_result
+from nvscope.odmr.solving import available_cores, solve, to_result
 from nvscope.odmr.spatial import ask_neighbours
 
 __all__ = ["fit"]
@@ -111,13 +110,6 @@ def _model(name: str) -> LineModel:
         return LINE_MODELS[name]
     except (KeyError, TypeError):
         raise ValueError(f"model must be one of {', '.join(LINE_MODELS)}, got {name!r}") from None
-
-
-def available_cores() -> int:
-    """Cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _start(

@@ -19,12 +19,12 @@ from scipy.ndimage import median_filter
 from nvscope.nv import BARSON_2017, GAMMA, GROUP_FRAMES, StressSusceptibility
 from nvscope.nv.traction import coupling_matrix
 from nvscope.odmr.checks import check_axis, check_signal
-from nvscope.odmr.fitting import available_cores, fit
+from nvscope.odmr.fitting import fit
 from nvscope.odmr.group_kernels import FIELD, PARAMETERS, WIDTH, group_lines, refine_all, score_all
 from nvscope.odmr.neighbours import binned
 from nvscope.odmr.noise import Noise
 from nvscope.odmr.result import ODMRFit
-from nvscope.odmr.solving import for_all
+from nvscope.odmr.solving import available_cores, for_all
 
 __all__ = ["Biased", "GroupFit", "fit_groups"]
 

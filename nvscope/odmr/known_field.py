@@ -9,7 +9,11 @@ lines would drown in noise.
 from __future__ import annotations
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
+
+from nvscope.odmr.shapes import SAFE_FAST
+from nvscope.odmr.solving import available_cores, for_all
 
 _TEMPLATE = 7e6
 """Half width (Hz) of the template; lines of the experiment have 6 to 9 MHz, and the filter is broad."""
@@ -20,8 +24,10 @@ _STEP = 2.5e6
 _RELATIVE, _ABSOLUTE = 0.12, 12e6
 """How far the half splitting may be from γH: screening and enhancement, and stress (Hz)."""
 
-_PIXELS = 16384
-"""Pixels searched at once, to bound memory."""
+_PIXELS = 2048
+"""Pixels searched at once: their responses stay in the second-level cache."""
+
+_BATCH = 64
 
 SEPARATE = 30e6
 """Half splitting (Hz) above which two lines are separate enough for this search."""
@@ -33,7 +39,7 @@ def tolerance(half_splitting: float) -> float:
 
 
 def find_pairs(
-    frequency: NDArray[np.float64], signal: NDArray[np.float32], half_splitting: float
+    frequency: NDArray[np.float64], signal: NDArray[np.float32], half_splitting: float, threads: int | None = None
 ) -> dict[str, NDArray[np.float64]]:
     """Return the best pair of every pixel as a start for `nvscope.odmr.fit`.
 
@@ -45,6 +51,8 @@ def find_pairs(
         Spectra.
     half_splitting : float
         γH (Hz).
+    threads : int, optional
+        As for `nvscope.odmr.fit`.
 
     Returns
     -------
@@ -63,16 +71,23 @@ def find_pairs(
     def rows(offset: float) -> NDArray[np.intp]:
         return np.array([place[round((c + offset) / _STEP)] for c in centres], dtype=np.intp)
 
-    lower, upper = [rows(-h) for h in half], [rows(h) for h in half]
+    lower, upper = np.array([rows(-h) for h in half]), np.array([rows(h) for h in half])
     flat = signal.reshape(signal.shape[0], -1)
     best = np.empty((2, flat.shape[1]))
-    for first in range(0, flat.shape[1], _PIXELS):
-        part = slice(first, first + _PIXELS)
-        values = np.nan_to_num(flat[:, part].astype(np.float32, copy=False))
-        response = filters @ (values - np.median(values, axis=0).astype(np.float32))
-        best[:, part] = _search(response, centres, half, lower, upper)
-    bad = ~np.isfinite(flat).all(axis=0)
-    best[:, bad] = np.nan
+
+    def search(part: slice) -> None:
+        found = np.zeros((2, part.stop - part.start), np.int64)
+        _best_pairs(flat[:, part].astype(np.float32), filters, lower, upper, found)
+        sound = found[0] >= 0
+        best[0, part] = np.where(sound, centres[found[1]] - half[found[0]], np.nan)
+        best[1, part] = np.where(sound, centres[found[1]] + half[found[0]], np.nan)
+
+    pixels = flat.shape[1]
+    for_all(
+        search,
+        [slice(first, min(first + _PIXELS, pixels)) for first in range(0, pixels, _PIXELS)],
+        threads or available_cores(),
+    )
     grid = signal.shape[1:]
     return {"f_minus": best[0].reshape(grid), "f_plus": best[1].reshape(grid)}
 
@@ -89,24 +104,48 @@ def _filters(frequency: NDArray[np.float64], trial: NDArray[np.float64]) -> NDAr
     return np.where(nearest < _TEMPLATE, shapes / np.maximum(energy, 1e-12), 0.0).astype(np.float32)
 
 
-def _search(
-    response: NDArray[np.float32],
-    centres: NDArray[np.float64],
-    half: NDArray[np.float64],
-    lower: list[NDArray[np.intp]],
-    upper: list[NDArray[np.intp]],
-) -> NDArray[np.float64]:
-    """Return f− and f+ of the pair with the largest |sum| of same-signed responses, shape (2, pixel)."""
-    pixels = np.arange(response.shape[1])
-    score = np.full(response.shape[1], -1.0, np.float32)
-    found = np.zeros((2, response.shape[1]))
-    for h, below, above in zip(half, lower, upper, strict=True):
-        first, second = response[below], response[above]
-        both = np.where(first * second > 0, np.abs(first + second), 0.0)
-        index = both.argmax(axis=0)
-        value = both[index, pixels]
-        better = value > score
-        score[better] = value[better]
-        found[0, better] = centres[index[better]] - h
-        found[1, better] = centres[index[better]] + h
-    return found
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=SAFE_FAST)
+def _best_pairs(signal, filters, lower, upper, found):  # type: ignore[no-untyped-def]
+    """Write splitting and centre, (2, pixel), of the pair with the largest |sum| of same-signed responses.
+
+    `found` is negative where a spectrum is not finite; pixels lie side by side, so that every inner loop is a vector's.
+    """
+    values = np.empty((filters.shape[1], _BATCH), np.float32)
+    response = np.empty((filters.shape[0], _BATCH), np.float32)
+    level = np.empty(_BATCH, np.float32)
+    score = np.empty(_BATCH, np.float32)
+    place = np.empty(_BATCH, np.int32)
+    trials = lower.shape[1]
+    for first in range(0, signal.shape[1], _BATCH):
+        count = min(_BATCH, signal.shape[1] - first)
+        for p in range(_BATCH):
+            level[p] = np.float32(0.0)
+            score[p] = np.float32(0.0)
+            place[p] = 0
+        for f in range(values.shape[0]):
+            for p in range(_BATCH):
+                values[f, p] = signal[f, first + p] if p < count else np.float32(0.0)
+                level[p] += values[f, p]
+        for f in range(values.shape[0]):
+            for p in range(_BATCH):
+                values[f, p] -= level[p] / np.float32(values.shape[0])
+        for t in range(response.shape[0]):
+            out = response[t]
+            for p in range(_BATCH):
+                out[p] = np.float32(0.0)
+            for f in range(values.shape[0]):
+                factor, row = filters[t, f], values[f]
+                for p in range(_BATCH):
+                    out[p] += factor * row[p]
+        for h in range(lower.shape[0]):
+            for c in range(trials):
+                below, above = response[lower[h, c]], response[upper[h, c]]
+                number = np.int32(h * trials + c)
+                for p in range(_BATCH):
+                    value = abs(below[p] + above[p]) if below[p] * above[p] > 0 else np.float32(0.0)
+                    place[p] = number if value > score[p] else place[p]
+                    score[p] = value if value > score[p] else score[p]
+        for p in range(count):
+            finite = np.isfinite(level[p])
+            found[0, first + p] = place[p] // trials if finite else -1
+            found[1, first + p] = place[p] % trials if finite else -1

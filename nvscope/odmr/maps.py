@@ -27,6 +27,9 @@ _MEASURED = (
 )  # fmt: skip
 
 
+USUAL_WIDTH = 6e6  # Hz, of lines that a search has found
+
+
 @dataclass(frozen=True, eq=False)
 class PointMaps:
     """Maps of a point, float32 of shape (y, x), NaN where a pixel was not measured; `summary` in SI.
@@ -85,7 +88,7 @@ def fit_point(
                 spectra_used,
                 baseline=str(attrs.get("baseline", "auto")),
                 noise=_noise(attrs, frames[used]),
-                start=_start(axis, spectra_used, half, start) if known else start,
+                start=_start(axis, spectra_used, half, start, threads) if known else start,
                 threads=threads,
             )
     except ValueError:  # too few frequencies: the point has no maps, and says so
@@ -111,18 +114,24 @@ def fit_point(
 
 
 def _start(
-    axis: NDArray[np.float64], signal: NDArray[np.float32], half: float, earlier: ODMRFit | None
+    axis: NDArray[np.float64],
+    signal: NDArray[np.float32],
+    half: float,
+    earlier: ODMRFit | None,
+    threads: int | None,
 ) -> Mapping[str, NDArray[np.float64]]:
     """Return where the lines were where that is plausible, and where a search finds them elsewhere.
 
     An earlier fit of a sweep that was not yet complete may have taken anything for the line it had not seen.
     """
     if earlier is None:
-        return find_pairs(axis, signal, half)
+        return find_pairs(axis, signal, half, threads)
     trusted = earlier.good & (np.abs(earlier.half_splitting - half) < tolerance(half))
     start = {name: np.where(trusted, getattr(earlier, name), np.nan) for name in ("f_minus", "f_plus")}
+    for name in ("width_minus", "width_plus"):
+        start[name] = np.where(trusted, getattr(earlier, name), USUAL_WIDTH)
     if not trusted.all():
-        found = find_pairs(axis, signal[:, ~trusted][..., None], half)
+        found = find_pairs(axis, signal[:, ~trusted][..., None], half, threads)
         for name, values in found.items():
             start[name][~trusted] = values[..., 0]
     return start

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from nvscope.odmr.line_fit import LineFit
 from nvscope.odmr.pair_fit import PairFit
 from nvscope.odmr.result import ODMRFit
 
-__all__ = ["Solved", "for_all", "solve", "to_result"]
+__all__ = ["Solved", "available_cores", "for_all", "solve", "to_result"]
 
 Array = NDArray[np.float64]
 SMALLEST, LARGEST, SHARES = 504, 2040, 8  # pixels a thread takes at a time
@@ -60,6 +61,13 @@ def blocks(pixels: int) -> list[slice]:
     size = min(LARGEST, max(SMALLEST, -(-pixels // SHARES)))
     size += 8 if size % 64 == 0 else 0  # rows a multiple of a page apart would fight for the same cache lines
     return [slice(first, min(first + size, pixels)) for first in range(0, pixels, size)]
+
+
+def available_cores() -> int:
+    """Cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def for_all(work: Callable[[slice], None], parts: Iterable[slice], threads: int) -> None:
