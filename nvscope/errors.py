@@ -13,7 +13,11 @@ class InstrumentError(NvscopeError):
     """An instrument refused, reported an error, or answered nonsense."""
 
 
-class ComplianceReached(InstrumentError):
+class NoResistance(InstrumentError):
+    """Four probes gave nothing that could be called a resistance: a contact is open, or the current too large."""
+
+
+class ComplianceReached(NoResistance):
     """A current source reached its compliance: more resistance than it can drive its current through.
 
     Attributes

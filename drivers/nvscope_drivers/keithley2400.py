@@ -13,7 +13,7 @@ from pymeasure.instruments.validators import strict_discrete_set, strict_range
 
 from nvscope.config import Frozen
 from nvscope.devices.roles import Identity, Value
-from nvscope.errors import InstrumentError, LimitError
+from nvscope.errors import ComplianceReached, InstrumentError, LimitError
 from nvscope.units import Amperes, Seconds
 from nvscope_drivers.checked import VisaSettings
 from nvscope_drivers.scpi import ScpiInstrument, first_contact
@@ -156,6 +156,7 @@ class SourceMeterTransport:
         self._meter = meter
         self._settings = settings
         self._running: int | None = None
+        self._current = 0.0
 
     @classmethod
     def connect(cls, address: str, settings: Frozen) -> SourceMeterTransport:
@@ -208,15 +209,18 @@ class SourceMeterTransport:
         meter.output_enabled = True
         meter.command("INIT")
         self._running = readings
+        self._current = current
 
     def finished(self) -> bool:
         """Return whether all readings are there; raises `InstrumentError` if the source has been limited."""
         readings = self._expected()
         if self._meter.tripped:
+            current = abs(self._current)
             self.abort()
-            raise InstrumentError(
+            raise ComplianceReached(
                 f"the Keithley 2400 reached its compliance of {self._settings.compliance:g} V; a contact is open or "
-                "the current too large. The excitation is off"
+                "the current too large. The excitation is off",
+                self._settings.compliance / current,
             )
         return bool(self._meter.buffered >= 2 * readings)
 

@@ -14,7 +14,7 @@ from nvscope.devices.base import Assumed, Device, Observer
 from nvscope.devices.roles import ContactMatrix, Transport
 from nvscope.devices.status import TaskStatus
 from nvscope.devices.worker import Worker
-from nvscope.errors import ComplianceReached, InstrumentError, LimitError
+from nvscope.errors import ComplianceReached, InstrumentError, LimitError, NoResistance
 
 _POLL = 0.25
 _PATIENCE = 30.0
@@ -32,13 +32,15 @@ Wiring = tuple[str, str, str, str]
 class Excitation:
     """How to measure: current (A), the number of readings averaged, and between which contacts.
 
-    With `insulation` no path for the current is a result: the resistance is then the least it can be.
+    With `insulation` no path for the current is a result: the resistance is then the least it can be. A measurement
+    that `may_fail` accompanies another: without contacts its result is NaN, and `TransportDevice.failure` says why.
     """
 
     current: float
     readings: int
     wiring: Wiring = STANDARD
     insulation: bool = False
+    may_fail: bool = False
 
 
 class TransportDevice(Device[Transport]):
@@ -68,6 +70,7 @@ class TransportDevice(Device[Transport]):
         self._contacts = contacts
         self.switchable = switchable or contacts is not None
         self._result = dict.fromkeys(self.units(), float("nan"))
+        self.failure = ""
 
     def check(self, value: Excitation) -> None:
         """Refuse what the rig's limits forbid."""
@@ -86,7 +89,17 @@ class TransportDevice(Device[Transport]):
     def set(self, value: Excitation) -> TaskStatus:
         """Measure once with `value`; `read` then returns the result."""
         self.check(value)
-        return self._start(self._measure(value), f"at {value.current:g} A")
+        return self._start(self._attempt(value), f"at {value.current:g} A")
+
+    async def _attempt(self, value: Excitation) -> None:
+        self.failure = ""
+        try:
+            await self._measure(value)
+        except NoResistance as error:
+            if not value.may_fail:
+                raise
+            self.failure = str(error)
+            self._result = dict.fromkeys(self._result, float("nan"))
 
     async def _measure(self, value: Excitation) -> None:
         role = self.role
@@ -107,9 +120,7 @@ class TransportDevice(Device[Transport]):
         volts = await self.worker.call(role.fetch)
         good = volts[np.isfinite(volts) & (np.abs(volts) < 1e30)]
         if good.size < 2:
-            raise InstrumentError(
-                f"{self.name}: only {good.size} of {volts.size} readings are valid; check the contacts"
-            )
+            raise NoResistance(f"{self.name}: only {good.size} of {volts.size} readings are valid; check the contacts")
         resistance = float(good.mean() / value.current)
         error = float(good.std(ddof=1) / np.sqrt(good.size) / abs(value.current))
         self._result = {

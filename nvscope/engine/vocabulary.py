@@ -53,6 +53,7 @@ class Vocabulary:
             "settings": self._settings,
             "skip_requested": self._skip_requested,
             "transport_point": self._transport_point,
+            "warn": self._warn,
         }
         for word, carry_out in words.items():
             engine.register_command(word, carry_out)
@@ -80,6 +81,9 @@ class Vocabulary:
 
     async def _skip_requested(self, message: Msg) -> bool:
         return self.take_skip()
+
+    async def _warn(self, message: Msg) -> None:
+        self.link.journal("warning", {"text": message.args[0]})
 
     async def _transport_point(self, message: Msg) -> None:
         number = await self.link.open_point("transport", (), (0, 0), {})

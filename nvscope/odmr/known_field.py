@@ -21,7 +21,7 @@ _TEMPLATE = 7e6
 _STEP = 2.5e6
 """Hz between trial centres and half splittings."""
 
-_RELATIVE, _ABSOLUTE = 0.12, 12e6
+_RELATIVE, _ABSOLUTE = 0.25, 12e6
 """How far the half splitting may be from γH: screening and enhancement, and stress (Hz)."""
 
 _PIXELS = 2048

@@ -93,7 +93,7 @@ def odmr_map(
         If the history is not what it is claimed to be; a map already taken is kept.
     """
     settings = yield Msg("settings", None, settings)  # an operator may have changed how points are taken
-    resistance = yield from measure_resistance(rig, settings.excitation, settings.readings)
+    resistance = yield from measure_resistance(rig, settings.excitation, settings.readings, may_fail=True)
     yield from announce(f"map ({purpose})")
     before = yield from _conditions(rig)
     if claim is not None:

@@ -67,7 +67,7 @@ class OdmrSettings(Frozen):
     )
     power: DBm = Described(default=0.0, description="microwave power")
     laser_power: Watts = Described(default=0.05, description="laser power while mapping")
-    excitation: Amperes = Described(default=1e-4, description="transport current")
+    excitation: Amperes = Described(default=1e-4, description="transport current; 0 measures no R")
     readings: int = Described(default=20, ge=2, le=10000, description="transport readings averaged")
 
     @model_validator(mode="after")

@@ -48,12 +48,25 @@ def ramp_field(rig: RigDevices, target: float, rate: float) -> Plan:
 
 
 def measure_resistance(
-    rig: RigDevices, current: float, readings: int, wiring: Wiring = STANDARD, *, insulation: bool = False
+    rig: RigDevices,
+    current: float,
+    readings: int,
+    wiring: Wiring = STANDARD,
+    *,
+    insulation: bool = False,
+    may_fail: bool = False,
 ) -> Plan:
-    """Measure the four-probe resistance; returns resistance and its error (ohm), or an empty dict without transport."""
-    if rig.transport is None:
+    """Measure the four-probe resistance.
+
+    Returns resistance and its error (ohm) and the current (A); an empty dict without transport, without current, or
+    where it `may_fail` and no contacts are found, which is journaled as a warning.
+    """
+    if rig.transport is None or current == 0:
         return {}
-    yield from absolute_set(rig.transport, Excitation(current, readings, wiring, insulation))
+    yield from absolute_set(rig.transport, Excitation(current, readings, wiring, insulation, may_fail))
+    if rig.transport.failure:
+        yield Msg("warn", None, f"R was not measured: {rig.transport.failure}")
+        return {}
     reading = yield from bps.read(rig.transport)
     name = rig.transport.name
     return {key: reading[f"{name}_{key}"]["value"] for key in ("resistance", "resistance_err", "current")}
