@@ -164,7 +164,7 @@ def _transition(temperature: FloatArray, s: FloatArray, err: FloatArray, common_
     fine = np.linspace(temperature.min(), temperature.max(), _FINE)
     curve = np.asarray(found.curve(fine), np.float64)
     if status == TransitionStatus.FOUND:
-        return CriticalTemperature(tc, tc_err, f"Tc {tc:.1f} ± {tc_err:.1f} K", fine, curve)
+        return CriticalTemperature(tc, tc_err, f"Tc {_kelvin(tc, tc_err)}", fine, curve)
     where = "above" if status == TransitionStatus.ABOVE_RANGE else "below"
     return CriticalTemperature(math.nan, math.nan, f"Tc {where} {tc:.0f} K", fine, curve)
 
@@ -177,7 +177,7 @@ def _onset(temperature: FloatArray, resistance: FloatArray, err: FloatArray) -> 
     found = resistance_onset(temperature, resistance, err)
     if found is None:
         return CriticalTemperature(math.nan, math.nan, "no drop so far")
-    note = f"onset {found.temperature:.1f} ± {found.temperature_err:.1f} K"
+    note = f"onset {_kelvin(found.temperature, found.temperature_err)}"
     return CriticalTemperature(found.temperature, found.temperature_err, note)
 
 
@@ -199,3 +199,9 @@ def _extremes(
         None if low is None else (low.row, low.column),
         None if high is None else (high.row, high.column),
     )
+
+
+def _kelvin(value: float, err: float) -> str:
+    """Write a temperature with as many decimals as its uncertainty deserves, at least one."""
+    digits = 1 if not 0 < err < 0.05 else min(4, math.ceil(-math.log10(err)))
+    return f"{value:.{digits}f} ± {err:.{digits}f} K"

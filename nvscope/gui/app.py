@@ -24,6 +24,8 @@ from nvscope.stream.control import RunInfo
 
 PICTURE_PATIENCE = 60.0
 """Wall seconds a picture may wait for data."""
+PICTURE_RUSH = 8.0
+"""Wall seconds it waits for everything once there is something: a running run always asks for more."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,7 @@ def take_picture(watched: Watch, methods: Methods, path: Path) -> None:
     if feed is not None:
         feed.start()
     try:
-        if not window.settle(PICTURE_PATIENCE):
+        if not window.settle(PICTURE_PATIENCE, rush=PICTURE_RUSH if watched.directory is None else None):
             what = "no run is running" if watched.directory is None else f"{watched.directory} shows no points"
             raise NvscopeError(f"nothing to take a picture of within {PICTURE_PATIENCE:g} s: {what}")
         window.save_picture(path)

@@ -249,6 +249,8 @@ class Window(QMainWindow):
     def _change_hands(self) -> None:
         """Show what belongs to instruments held by hand, or what belongs to a run as it was left."""
         self._for_hands = self.desk.by_hand
+        for bar in self.findChildren(QToolBar, "timeline"):
+            bar.setVisible(not self._for_hands)
         if self._for_hands:
             self._run_layout = self.saveState(VERSION)
             self.lay_out()
@@ -277,10 +279,14 @@ class Window(QMainWindow):
         """Dark to light and back."""
         self.set_theme("light" if self.theme.mode == "dark" else "dark")
 
-    def settle(self, timeout: float) -> bool:
-        """Work until everything asked for has come and is drawn, or `timeout` wall seconds; returns whether it has."""
+    def settle(self, timeout: float, rush: float | None = None) -> bool:
+        """Work until everything asked for has come and is drawn, or `timeout` wall seconds; returns whether it has.
+
+        With `rush`, what has come that many seconds after there was something to look at is enough.
+        """
         deadline = time.monotonic() + timeout
         quiet = 0
+        enough = math.inf
         while time.monotonic() < deadline:
             self.desk.step()
             QApplication.processEvents()
@@ -289,6 +295,11 @@ class Window(QMainWindow):
                 self.draw_all()
                 if self.desk.idle:  # drawing may have asked for more: a Tc, maps of earlier points
                     return True
+            if rush is not None and enough == math.inf and self._complete():
+                enough = time.monotonic() + rush
+            if time.monotonic() > enough:
+                self.draw_all()
+                return True
             time.sleep(0.01)
         self.draw_all()
         return False

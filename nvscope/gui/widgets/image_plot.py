@@ -162,7 +162,7 @@ class ImagePlot(QObject):
             self.box.removeItem(item)
         self._outlines.clear()
         height, width = self._shape
-        for outline in outlines:
+        for outline in outlines if min(self._shape) else ():
             closed = np.array([*outline.vertices, outline.vertices[0]]) * (width, height)
             ink = outline.color or "#ffffff"
             for color, thick, alpha in ((_SHADOW, 3.0, 0.35), (ink, 1.8 if outline.color else 1.2, 0.85)):
@@ -175,7 +175,8 @@ class ImagePlot(QObject):
             middle = closed[:-1].mean(axis=0)
             # a label reaches inwards from the edge of the image, so that it is not cut off there
             anchor = tuple(0.0 if part < 0.1 else 1.0 if part > 0.9 else 0.5 for part in middle / (width, height))
-            name = pg.TextItem(outline.name, color=ink, anchor=(0, 0) if own else anchor, fill=brush(_SHADOW, 0.3))
+            fill = brush(ink, 0.85) if own else brush(_SHADOW, 0.3)
+            name = pg.TextItem(outline.name, color="#ffffff", anchor=(0, 0) if own else anchor, fill=fill)
             name.setFont(ui_font(9))
             name.textItem.document().setDocumentMargin(1)
             name.setPos(*(closed.min(axis=0) if own else middle))
@@ -261,7 +262,7 @@ class ImagePlot(QObject):
 
 
 def _label_style() -> str:
-    return f"color:#ffffff;background:rgba(0,0,0,110);font-size:{px(12)}px"
+    return f"color:#ffffff;background:rgba(0,0,0,150);font-size:{px(12)}px"
 
 
 def nice_length(most: float) -> float:

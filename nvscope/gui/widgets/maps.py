@@ -142,6 +142,7 @@ class MapsView(View):
             axis.setTextPen(pg.mkPen(theme.muted))
             axis.setTickFont(ui_font(11))
         self.bar.getAxis("right").setWidth(px(58))
+        self.bar.getAxis("right").enableAutoSIPrefix(False)
         self._label = ""
 
     def draw(self) -> None:
@@ -175,7 +176,8 @@ class MapsView(View):
         if compared is not None and values is not None and compared.shape == values.shape:
             if mode == "difference":
                 values, scheme, center = values - compared, "diverging", 0.0
-                label = f"Δ {quantity.axis}"
+                unit = f" ({quantity.unit})" if quantity.unit else ""
+                label = f"Δ{quantity.label.split(' = ')[0]}{unit}"
             elif mode == "flicker" and self._phase:
                 values = compared
         self._values = values

@@ -18,6 +18,8 @@ from nvscope.gui.widgets.view import View
 
 FloatArray = NDArray[np.float64]
 _MOST_PANELS = 4
+_POOR = 3.0
+"""Reduced chi squared above which the uncertainties beside it are no longer believable: places differ in a region."""
 
 
 def windows(frequencies: FloatArray) -> list[tuple[float, float]]:
@@ -194,6 +196,8 @@ class SpectrumView(View):
                 continue
             shown = {item[0]: _parameter(*item, ink=self.theme.text) for item in trace.fit.parameters}
             quality = f"χ²ᵣ {trace.fit.chi2_reduced:.2f}"
+            if trace.fit.chi2_reduced > _POOR:
+                quality = f'<span style="color:{self.theme.warning}">{quality}</span>'
             if trace.fit.status != "converged":
                 quality += f', <span style="color:{self.theme.warning}">{trace.fit.status}</span>'
             if trace.slot != CURSOR:

@@ -36,6 +36,8 @@ class Theme:
     error: str
     resistance: str
     region: str
+    roi: str
+    reference: str
     blank: str
     pins: tuple[str, ...]
 
@@ -44,7 +46,7 @@ class Theme:
         if slot == CURSOR:
             return self.text
         if slot < 0:
-            return {-3: self.accent, -4: self.good}.get(slot, self.region)
+            return {-3: self.roi, -4: self.reference}.get(slot, self.region)
         return self.pins[slot % len(self.pins)]
 
     def severity(self, name: str) -> str:
@@ -67,6 +69,8 @@ DARK = Theme(
     error="#ff6b66",
     resistance="#e0a84a",
     region="#c9d1dc",
+    roi="#ff8ac6",
+    reference="#9fb4c7",
     blank="#2a303a",
     pins=("#5aa9ff", "#ff7d6b", "#35c9a5", "#f2c14e", "#c792ea", "#8fd14f"),
 )
@@ -85,6 +89,8 @@ LIGHT = Theme(
     error="#c62828",
     resistance="#8a5a00",
     region="#4d5561",
+    roi="#b5267f",
+    reference="#55707f",
     blank="#b9c0c9",
     pins=("#2166ac", "#c0392b", "#00876c", "#b07800", "#7b3fa0", "#4f8a10"),
 )
@@ -195,7 +201,9 @@ QToolButton { padding: $px2 $px6; }
 QToolButton:hover, QPushButton:hover, QComboBox:hover { border-color: $accent; }
 QToolButton:checked, QPushButton:checked { color: $accent; border-color: $accent; }
 QToolButton:pressed, QPushButton:pressed { background: $line; }
-QToolButton:focus, QPushButton:focus, QLineEdit:focus, QComboBox:focus { border-color: $accent; }
+QLineEdit:focus, QComboBox:focus { border-color: $accent; }
+QToolButton:focus, QPushButton:focus { border-color: $grid; }
+QToolButton:checked:focus, QPushButton:checked:focus { border-color: $accent; }
 QPushButton:disabled, QToolButton:disabled, QComboBox:disabled { color: $muted; background: $panel; }
 QPushButton[danger="true"] { color: $error; }
 QPushButton[danger="true"]:disabled { color: $muted; }
