@@ -47,7 +47,6 @@ def register(app: typer.Typer) -> None:
     ) -> None:
         """Hold the instruments: camera, laser, microwaves, temperature, field by hand, within the rig's limits."""
         from nvscope.engine.live import LiveRequest, LiveSession
-        from nvscope.stream.control import running
 
         if window:
             from nvscope.cli.watch_launch import require_window
@@ -55,8 +54,6 @@ def register(app: typer.Typer) -> None:
             require_window()
         chosen = select(rig, sample, loading, pressure, fault or [])
         parse_pixels(pixels)
-        if chosen.rig.simulator is None and (busy := running()):
-            raise NvscopeError(f"{busy[0].run} holds instruments; end it first (nvscope abort)")
         arguments = ["--rig", rig, "--sample", sample]
         for option, value in (("--loading", loading), ("--pressure", pressure), ("--pixels", pixels)):
             arguments += [option, value] if value is not None else []

@@ -14,6 +14,7 @@ from nvscope.devices.driver import find_driver
 from nvscope.devices.roles import Instrument
 from nvscope.devices.worker import Worker
 from nvscope.errors import ConfigError, InstrumentError
+from nvscope.stream.control import running
 
 _CONNECT_TIMEOUT = 30.0
 """Wall seconds for opening one instrument."""
@@ -71,6 +72,20 @@ def connect_all(rig: Rig, addresses: Mapping[str, str], clock: Clock, source: st
         close_all(connected)
         raise InstrumentError("could not connect:\n  " + "\n  ".join(failures))
     return connected
+
+
+def refuse_held(rig: Rig, addresses: Mapping[str, str], source: str) -> None:
+    """Raise `InstrumentError` if a run, or somebody by hand, holds any of the rig's instruments on this computer.
+
+    Parameters as in `connect_all`. Many instruments accept a second master, and then two would move one sample.
+    """
+    wanted = {_address(name, spec, addresses, source): name for name, spec in rig.instruments.items()}
+    for info in running():
+        if shared := [wanted[address] for address in info.instruments if address in wanted]:
+            raise InstrumentError(
+                f"{info.run} (process {info.pid}) holds {', '.join(sorted(shared))}; wait for it, or end it with: "
+                f"nvscope abort --run {info.run}"
+            )
 
 
 def _address(name: str, spec: InstrumentSpec, addresses: Mapping[str, str], source: str) -> str:

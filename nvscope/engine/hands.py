@@ -17,7 +17,8 @@ from nvscope.devices.roles import Camera, Laser, MicrowaveSource, Timing
 from nvscope.devices.status import TaskStatus
 from nvscope.engine.assembly import assemble
 from nvscope.engine.connect import Connected
-from nvscope.errors import ConfigError, InstrumentTimeout, LimitError
+from nvscope.engine.touched import mark
+from nvscope.errors import ConfigError, DataError, InstrumentTimeout, LimitError
 from nvscope.units import DBm, Hertz, Kelvin, KelvinPerSecond, Seconds, Tesla, TeslaPerSecond, Watts
 
 _STOP_PATIENCE = 10.0
@@ -106,6 +107,8 @@ class Hands:
         if field is not None:
             self.devices.magnet.check(field)
 
+        if changed & {"temperature", "temperature_rate", "field", "field_rate"} and (temperature or field):
+            self._mark()
         if wanted.gain != before.gain:
             await self.call("camera", self.camera.set_gain, wanted.gain)  # type: ignore[attr-defined]
         if changed & {"laser", "laser_power"}:
@@ -122,8 +125,17 @@ class Hands:
                 self._moves["magnet"] = self.devices.magnet.set(field)
         self.settings = wanted
 
+    def _mark(self) -> None:
+        """Write down that the sample has been moved by hand; without that nothing is moved."""
+        try:
+            mark(item.address for item in self._instruments.values())
+        except OSError as error:
+            raise DataError(f"cannot note that the sample is moved by hand, so it is not: {error}") from error
+
     async def rest(self) -> None:
         """Stop both ramps where they are; they are not taken up again by other settings."""
+        if self.moving():
+            self._mark()
         for device in (self.devices.cryostat, self.devices.magnet):
             await self._stop(device)
         self.settings = self.settings.model_copy(update={"temperature": None, "field": None})

@@ -28,7 +28,7 @@ from nvscope.clock import WallClock
 from nvscope.config import Loading, Rig, Sample
 from nvscope.config.assign import changed
 from nvscope.config.stored import texts
-from nvscope.engine.connect import close_all, connect_all
+from nvscope.engine.connect import close_all, connect_all, refuse_held
 from nvscope.engine.guardian import run_guardian
 from nvscope.engine.hands import ByHand, Hands
 from nvscope.engine.processes import LabProcess, Workers, read_addresses
@@ -91,6 +91,7 @@ class LiveSession:
         """
         with ExitStack() as stack:
             by_name, own_lab = self._addresses(stack)
+            refuse_held(self.request.rig, by_name, self.request.source)
             instruments = connect_all(self.request.rig, by_name, self._clock, self.request.source)
             stack.callback(close_all, instruments)
             self._publisher = Publisher.bind("viewers", frame_bytes=2 * 512 * 512)
@@ -101,7 +102,8 @@ class LiveSession:
                 self._start_guardian(by_name, stack)
             server = ControlServer(self.control)
             stack.callback(server.close)
-            info = RunInfo(self.name, "", os.getpid(), server.endpoint, self._publisher.endpoint, "live")
+            held = [item.address for item in instruments.values()]
+            info = RunInfo(self.name, "", os.getpid(), server.endpoint, self._publisher.endpoint, "live", held)
             stack.callback(announce(info).unlink, missing_ok=True)
             request = self.request
             self._hands = Hands(

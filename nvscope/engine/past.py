@@ -1,7 +1,8 @@
 """What the run before knew of the sample: a history does not end because a run does.
 
 A sample that was zero-field cooled by one run may be warmed by the next, if nobody could have touched it in between:
-the same sample in the same loading, the same instruments at the same addresses, and hardly any rig time without record.
+the same sample in the same loading, the same instruments at the same addresses, hardly any rig time without record, and
+nothing moved by hand (`nvscope live`) since.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nvscope.config import Loading, Sample
+from nvscope.engine.touched import last_touched
 from nvscope.errors import DataError
 from nvscope.history import Biography
 from nvscope.store.housekeeping import read_history
@@ -65,6 +67,9 @@ def recall(runs: Path, this: Path, sample: Sample, loading: Loading, addresses: 
     times = table.get("rig_time", np.empty(0))
     if not times.size or not 0 <= now - times[-1] <= LONGEST_GAP:
         return Past()
+    walls = table.get("wall_time", np.empty(0))
+    if not walls.size or last_touched(addresses.values()) >= walls[-1]:
+        return Past()  # moved by hand since: what the sample went through then is in no journal
     found = Biography()
     for name in ("temperature", "field"):
         values = table.get(name, np.full(times.size, np.nan))

@@ -22,7 +22,7 @@ from nvscope.config.faults import fault_specs
 from nvscope.devices.base import Assumed
 from nvscope.devices.rig import RigDevices
 from nvscope.engine.assembly import assemble
-from nvscope.engine.connect import Connected, close_all, connect_all
+from nvscope.engine.connect import Connected, close_all, connect_all, refuse_held
 from nvscope.engine.guardian import run_guardian
 from nvscope.engine.housekeeping import Housekeeping
 from nvscope.engine.link import RunLink
@@ -154,6 +154,7 @@ class Session:
         self._clock, loop = make_clock(addresses, stack)
         link.follow(self._clock)
         by_name = {name: entry["address"] for name, entry in addresses.items()}
+        refuse_held(request.rig, by_name, request.source)
         instruments = self._instruments = connect_all(request.rig, by_name, self._clock, request.source)
         stack.callback(close_all, instruments)
         self._plan_from_here(instruments)
@@ -324,8 +325,9 @@ class Session:
         if (listen := self.request.listen) is not None:
             beyond = ControlServer(self.control, listen.host, listen.port, listen.curve)
             stack.callback(beyond.close)
-        info = RunInfo(directory.name, str(directory.resolve()), os.getpid(), server.endpoint, link.viewers.endpoint)
-        path = announce_run(info)
+        where = (server.endpoint, link.viewers.endpoint)
+        held = [item.address for item in self._instruments.values()]
+        path = announce_run(RunInfo(directory.name, str(directory.resolve()), os.getpid(), *where, instruments=held))
         stack.callback(path.unlink, missing_ok=True)
 
     def control(self, request: Control) -> Reply:

@@ -67,7 +67,7 @@ class Reply(msgspec.Struct, frozen=True):
 
 
 class RunInfo(msgspec.Struct, frozen=True):
-    """Where a running run, or instruments held by hand (`kind` "live"), can be reached."""
+    """Where a running run, or instruments held by hand (`kind` "live"), can be reached; addresses of what it holds."""
 
     run: str
     directory: str
@@ -75,6 +75,7 @@ class RunInfo(msgspec.Struct, frozen=True):
     control: str
     viewers: str
     kind: Literal["run", "live"] = "run"
+    instruments: list[str] = []
 
 
 _requests = msgspec.json.Decoder(Control)
