@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from nvscope.errors import DataError
 from nvscope.nv import GAMMA
-from nvscope.odmr import ODMRFit, fit
-from nvscope.odmr.known_field import SEPARATE, find_pairs
+from nvscope.odmr import FitStatus, ODMRFit, fit
+from nvscope.odmr.known_field import SEPARATE, find_pairs, tolerance
 from nvscope.odmr.noise import PoissonNoise
 from nvscope.store.reader import PointReader, RunReader
 from nvscope.store.refits import write_refit
@@ -33,6 +33,7 @@ def refit_run(
     name: str,
     *,
     model: str = "lorentzian",
+    lines: int | str = 2,
     baseline: str = "auto",
     points: Iterable[int] | None = None,
     progress: Callable[[int, float], None] = lambda point, fitted: None,
@@ -45,8 +46,8 @@ def refit_run(
         A run that nobody is writing.
     name : str
         Under which name; results land in each point's ``refits/NAME/``.
-    model, baseline : str
-        As for `nvscope.odmr.fit`.
+    model, lines, baseline
+        As for `nvscope.odmr.fit`. Maps of several groups are named after them: ``f_minus_0`` … ``f_plus_3_err``.
     points : iterable of int, optional
         Which; all ODMR points by default.
     progress : callable
@@ -60,7 +61,7 @@ def refit_run(
     Raises
     ------
     DataError
-        If nothing is there to fit, or the name is taken.
+        If nothing is there to fit, it cannot be fitted that way, or the name is taken.
     """
     reader = RunReader(run_dir)
     chosen = list(reader.points if points is None else points)
@@ -69,22 +70,25 @@ def refit_run(
         point = reader.point(number)
         if point.kind != "odmr" or not point.commits:
             continue
-        maps = _refit(point, model, baseline)
-        write_refit(run_dir, number, name, maps, {"model": model, "baseline": baseline})
-        progress(number, float(np.isfinite(maps["half_splitting"]).mean()))
+        try:
+            maps = _refit(point, model, lines, baseline)
+        except ValueError as error:
+            raise DataError(f"{run_dir}, point {number}: {error}") from error
+        write_refit(run_dir, number, name, maps, {"model": model, "lines": lines, "baseline": baseline})
+        progress(number, float((maps["status"] == FitStatus.converged).mean()))
         done.append(number)
     if not done:
         raise DataError(f"{run_dir} has no ODMR point with committed data among {chosen}")
     return done
 
 
-def _refit(point: PointReader, model: str, baseline: str) -> dict[str, NDArray[np.float32]]:
+def _refit(point: PointReader, model: str, lines: int | str, baseline: str) -> dict[str, NDArray[np.float32]]:
     """Fit one point, a stripe of rows at a time, on local threads; the fit itself uses all cores."""
     height, width = point.shape
     rows = max(1, CHUNK_BYTES // (8 * max(1, width) * max(1, len(point.frequencies))))
     light = point.relative_light()
     stripes = [
-        dask.delayed(_stripe)(point, slice(first, min(first + rows, height)), model, baseline, light)
+        dask.delayed(_stripe)(point, slice(first, min(first + rows, height)), model, lines, baseline, light)
         for first in range(0, height, rows)
     ]
     # one stripe after the other: memory stays bounded, and the kernels are parallel already
@@ -93,7 +97,12 @@ def _refit(point: PointReader, model: str, baseline: str) -> dict[str, NDArray[n
 
 
 def _stripe(
-    point: PointReader, rows: slice, model: str, baseline: str, light: NDArray[np.float64] | None
+    point: PointReader,
+    rows: slice,
+    model: str,
+    lines: int | str,
+    baseline: str,
+    light: NDArray[np.float64] | None,
 ) -> dict[str, NDArray[np.float32]]:
     total = point.total(rows=rows)
     taken = point.frame_counts().sum(axis=0)
@@ -105,9 +114,13 @@ def _stripe(
         signal = divide_light(signal, light[used], float(attrs.get("camera_offset", 0.0)), point.shape, rows)
         frames = worth(frames, point.frame_counts("reference").sum(axis=0), light, point.shape)
     half = GAMMA * abs(float(attrs.get("field", 0.0)))
-    start = find_pairs(axis, signal, half) if half > SEPARATE else None
-    result = fit(axis, signal, model=model, baseline=baseline, noise=_noise(attrs, frames[used]), start=start)
-    return _maps(result)
+    known = half > SEPARATE and lines == 2
+    start = find_pairs(axis, signal, half) if known else None
+    noise = _noise(attrs, frames[used])
+    result = fit(axis, signal, model=model, lines=lines, baseline=baseline, noise=noise, start=start)
+    # as in live maps: a pair this far from what the field allows is not the aligned one
+    off = np.abs(result.half_splitting - half) >= tolerance(half) if known else np.zeros(result.grid, np.bool_)
+    return _maps(result, result.good & ~off)
 
 
 def _noise(attrs: dict[str, Any], frames: NDArray[np.float64]) -> PoissonNoise:
@@ -120,11 +133,16 @@ def _noise(attrs: dict[str, Any], frames: NDArray[np.float64]) -> PoissonNoise:
     )
 
 
-def _maps(result: ODMRFit) -> dict[str, NDArray[np.float32]]:
-    good = result.good
-    maps = {key: np.where(good, getattr(result, key), np.nan).astype(np.float32) for key in _MAPS}
-    maps["b_z"] = (maps["half_splitting"] / GAMMA).astype(np.float32)
-    maps["b_z_err"] = (maps["half_splitting_err"] / GAMMA).astype(np.float32)
-    for key in ("chi2_reduced", "status", "baseline_degree"):
+def _maps(result: ODMRFit, good: NDArray[np.bool_]) -> dict[str, NDArray[np.float32]]:
+    maps: dict[str, NDArray[np.float32]] = {}
+    for key in _MAPS:
+        values = np.where(good, getattr(result, key), np.nan).astype(np.float32)
+        stem, tail = (key[:-4], "_err") if key.endswith("_err") else (key, "")
+        each = {f"{stem}_{g}{tail}": image for g, image in enumerate(values)} if values.ndim == 3 else {key: values}
+        maps.update(each)
+    if "half_splitting" in maps:
+        maps["b_z"] = (maps["half_splitting"] / GAMMA).astype(np.float32)
+        maps["b_z_err"] = (maps["half_splitting_err"] / GAMMA).astype(np.float32)
+    for key in ("chi2_reduced", "status", "n_lines", "baseline_degree"):
         maps[key] = getattr(result, key).astype(np.float32)
     return maps

@@ -42,6 +42,7 @@ def register(app: typer.Typer) -> None:
         run: RunArgument,
         name: Annotated[str, typer.Option(help="Name of the refit.")] = "refit",
         model: Annotated[str, typer.Option(help="Line shape: lorentzian, gaussian, n14, n15.")] = "lorentzian",
+        lines: Annotated[str, typer.Option(help="1, 2, auto (one or two), or 4, 6, 8 for several groups.")] = "2",
         baseline: Annotated[str, typer.Option(help="constant, linear, quadratic or auto.")] = "auto",
         point: Annotated[list[int] | None, typer.Option(help="A point; repeatable. All if not given.")] = None,
     ) -> None:
@@ -52,6 +53,7 @@ def register(app: typer.Typer) -> None:
             run,
             name,
             model=model,
+            lines=int(lines) if lines.isdecimal() else lines,
             baseline=baseline,
             points=point,
             progress=lambda number, share: print(f"point {number}: {share:.0%} of pixels fitted"),

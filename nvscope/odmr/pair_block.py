@@ -8,13 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nvscope.odmr.pair_candidates import pair_candidates
-from nvscope.odmr.pair_finish import A1, A2, BEND, C1, C2, DEGREE, FIXED, LEVEL, LINES, ROWS, TILT, W1, W2, finish
+from nvscope.odmr.pair_finish import A1, A2, BEND, C1, C2, CHI2, DEGREE, FIXED, LEVEL, LINES, ROWS, TILT, W1, W2, finish
 from nvscope.odmr.pair_guess import guess_pairs, level_spectra
 from nvscope.odmr.pair_judge import (
     Noise,
     criterion,
     doubt,
     misgiving,
+    noise_variance,
     useless_term,
     wanted_degree,
     weakest_line,
@@ -30,6 +31,7 @@ Indices = NDArray[np.int64]
 STRONG_CONTRAST = 0.03  # contrast from which Poisson weights must follow the spectrum
 CANDIDATES = 4  # starts for a pixel that is looked at again
 ELSEWHERE = 6.0  # what a second line costs besides its parameters: noise has many places to look like one
+MERGED = 1.2  # lines closer than this many times the sum of their half widths may be one
 PARTED = 0.6  # of a line's width: where two lines close together are looked for in it, and how wide
 PILOT = 48  # pixels of a block that show whether its baseline is bent
 
@@ -120,6 +122,21 @@ class Block:
             solved[:, doubted] = self.try_harder(solved[:, doubted], alive[doubted], lines)
         return solved
 
+    def unmask(self, pairs: Array, pixels: Indices) -> None:
+        """Call the weaker of two lines that overlap missing, in place, where one line explains both.
+
+        Beside the other either seems significant; a single dip with noise on it can be split at will.
+        """
+        apart = np.abs(pairs[C1] - pairs[C2]) < MERGED * (pairs[W1] + pairs[W2])
+        some = np.flatnonzero(apart & (pairs[LINES] == 2))
+        if not some.size:
+            return
+        noise = self.noise.of(pixels[some])
+        single = self.best_single(pairs[:, some], pixels[some])
+        needed = 3 * np.log(noise.points) * noise_variance(pairs[:, some], noise)
+        masked = some[single[CHI2] - pairs[CHI2, some] < needed]
+        pairs[np.where(second_stronger(pairs[:, masked]), FIXED, FIXED + 1), masked] = np.inf
+
     def refine(self, pixels: Indices, q: Array, lines: int, degree: int) -> Array:
         """Converge from `q`, (4, start), of which each belongs to one of `pixels`; returns a table of solutions."""
         setup = self.setup
@@ -198,6 +215,13 @@ class Block:
     def choose_lines(self, pairs: Array, pixels: Indices) -> Array:
         """Keep a pair only where the criterion prefers it to one line and both its lines are significant."""
         noise = self.noise.of(pixels)
+        single = self.best_single(pairs, pixels)
+        pair_wins = criterion(pairs, noise) + misgiving(pairs, noise) + ELSEWHERE < criterion(single, noise)
+        pair_wins &= weakest_line(pairs, noise) > self.setup.line_needed
+        return np.where(pair_wins, pairs, single)
+
+    def best_single(self, pairs: Array, pixels: Indices) -> Array:
+        """Fit one line where each pair is: at its stronger line, and at both together."""
         strong = stronger(pairs)
         with np.errstate(divide="ignore", invalid="ignore"):
             share = np.abs(pairs[A1]) / (np.abs(pairs[A1]) + np.abs(pairs[A2]))
@@ -209,10 +233,7 @@ class Block:
             self.refine_any(pixels, np.vstack([np.clip(np.nan_to_num(q), low, high), filler]), 1)
             for q in (strong, between)
         ]
-        single = self.likeliest(np.stack(rivals, axis=2), pixels, np.zeros(1))
-        pair_wins = criterion(pairs, noise) + misgiving(pairs, noise) + ELSEWHERE < criterion(single, noise)
-        pair_wins &= weakest_line(pairs, noise) > self.setup.line_needed
-        return np.where(pair_wins, pairs, single)
+        return self.likeliest(np.stack(rivals, axis=2), pixels, np.zeros(1))
 
     def follow_spectrum(self, solved: Array, pixels: Indices) -> None:
         """Refit pixels of strong contrast with the Poisson weights of their fitted spectra, in place."""
@@ -241,9 +262,14 @@ class Block:
                     solved[:, same] = self.refine(pixels[same], solved[:4, same], lines, degree)
 
 
+def second_stronger(pairs: Array) -> NDArray[np.bool_]:
+    """Whether the second line of each pair is the more significant one."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        second: NDArray[np.bool_] = pairs[A2] ** 2 * pairs[FIXED] > pairs[A1] ** 2 * pairs[FIXED + 1]
+    return second
+
+
 def stronger(pairs: Array) -> Array:
     """Return centre and width, (2, pixel), of the more significant line of each pair."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        second = pairs[A2] ** 2 * pairs[FIXED] > pairs[A1] ** 2 * pairs[FIXED + 1]
-    chosen: Array = np.nan_to_num(np.where(second, pairs[[C2, W2]], pairs[[C1, W1]]))
+    chosen: Array = np.nan_to_num(np.where(second_stronger(pairs), pairs[[C2, W2]], pairs[[C1, W1]]))
     return chosen

@@ -52,6 +52,8 @@ class PairFit:
                 solved = block.choose_lines(solved, alive)
             if self.setup.weights.poisson[0] > 0:
                 block.follow_spectrum(solved, alive)
+            if self.setup.lines == 2 and not self.setup.choose_lines:
+                block.unmask(solved, alive)
             if alive.size == block.size:
                 table = solved
             else:
