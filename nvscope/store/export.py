@@ -82,7 +82,7 @@ def _entry(entry: Any, run: RunReader, info: RunInfo | None, point: PointReader)
         sample["name"] = str(info.sample["name"])
     if info is not None and info.nominal_pressure is not None:
         _quantity(sample, "pressure", info.nominal_pressure, "Pa")
-    for key, name, unit in (("T", "temperature", "K"), ("H", "magnetic_field", "T")):
+    for key, name, unit in (("temperature", "temperature", "K"), ("field", "magnetic_field", "T")):
         if isinstance(attrs.get(key), int | float):
             _quantity(sample, name, attrs[key], unit)
     collection = _group(entry, "attributes", "NXcollection")
@@ -95,6 +95,9 @@ def _entry(entry: Any, run: RunReader, info: RunInfo | None, point: PointReader)
             data["frames"] = mean.coords["frames"].values
             if kind == "signal":
                 entry.attrs["default"] = "data"
+                if point.shifts is not None:  # the images were moved back by these before they were added
+                    data["shift"] = point.shifts
+                    data["shift"].attrs["units"] = "pixel"
     groups = [("maps", point.maps()), *((f"refit_{name}", point.refit(name)) for name in point.refits())]
     for name, maps in groups:
         if maps is not None and maps.data_vars:
@@ -192,6 +195,8 @@ def _matlab_point(point: PointReader) -> dict[str, Any]:
             mean = point.mean(kind)
             fields[kind] = mean.values
             fields[f"{kind}_frames"] = mean.coords["frames"].values
+    if point.shifts is not None:
+        fields["shift"] = point.shifts
     for name, maps in [("maps", point.maps()), *((f"refit_{name}", point.refit(name)) for name in point.refits())]:
         if maps is not None:
             fields[_field(name)] = _fields({str(key): image.values for key, image in maps.data_vars.items()})

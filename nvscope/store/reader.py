@@ -242,6 +242,13 @@ class PointReader:
         """How many frames are committed."""
         return sum(commit.frames for commit in self.commits)
 
+    @property
+    def shifts(self) -> NDArray[np.float64] | None:
+        """How far the image had moved (y, x; pixels) in each committed block, None where nobody looked."""
+        if not any(commit.shift is not None for commit in self.commits):
+            return None
+        return np.array([commit.shift or (0.0, 0.0) for commit in self.commits], np.float64)
+
     def dataset(self) -> xr.Dataset:
         """Return sums and numbers of frames of committed blocks as stored, lazily: ``.chunk()`` it for dask.
 
@@ -283,8 +290,7 @@ class PointReader:
         counts = self.frame_counts(kind)
         height, width = self.shape
         part = rows or slice(0, height)
-        chosen = self.commits[blocks or slice(None)]
-        moved = kind == "signal" and any(commit.shift is not None for commit in chosen)
+        moved = kind == "signal" and self.shifts is not None
         shape = (len(self.frequencies), len(range(*part.indices(height))), width)
         total: Any = np.zeros(shape, np.float32 if moved else np.uint64)
         for index, commit in list(enumerate(self.commits))[blocks or slice(None)]:

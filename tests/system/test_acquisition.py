@@ -116,6 +116,8 @@ def test_drift_is_measured_stored_and_taken_out(points):
     # the anchor is the first of two sweeps of that map, a tenth of a pixel from the mean of both
     np.testing.assert_allclose(shifts.mean(axis=0), moved, atol=0.15)
     np.testing.assert_allclose(found["adaptive"].dataset()["shift"], shifts)
+    np.testing.assert_allclose(found["adaptive"].shifts, shifts)
+    assert found["uniform"].shifts is None
     assert found["random"].commits[0].shift == (0.0, 0.0)
     assert found["uniform"].commits[0].shift is None
     # the map is compared with the truth as the anchor shows it: closer than where the camera saw it

@@ -40,7 +40,9 @@ def run(tmp_path: Path) -> RunReader:
     )
     write_info(run_dir, info)
     with RunWriter(run_dir) as writer:
-        writer.open_point(PointOpened(0, "odmr", FREQUENCIES, SHAPE, 1.0, {"T": 20.0, "H": 0.0097, "pixel_size": 1e-6}))
+        writer.open_point(
+            PointOpened(0, "odmr", FREQUENCIES, SHAPE, 1.0, {"temperature": 20.0, "field": 0.0097, "pixel_size": 1e-6})
+        )
         counts = np.full(3, 4, np.int64)
         for block in range(2):
             writer.commit(BlockClosed(0, block, 24, 1, True, 2.0), Sums(SIGNAL, counts, SIGNAL, counts))
@@ -48,7 +50,7 @@ def run(tmp_path: Path) -> RunReader:
         images = {name: np.full(SHAPE, index, np.float32) for index, name in enumerate(names)}
         writer.write_maps(Maps(0, 2, True, 3.0, SHAPE, names, {"median_b_err": 1e-6}), images)
         writer.close_point(PointClosed(0, 4.0, {"certificate": {"verdict": "valid", "worst": [1, 2]}}))
-        writer.open_point(PointOpened(1, "transport", [], (0, 0), 5.0, {"T": 25.0}))
+        writer.open_point(PointOpened(1, "transport", [], (0, 0), 5.0, {"temperature": 25.0}))
         writer.close_point(PointClosed(1, 6.0, {"resistance": 12.5}))
         writer.history(HistoryRow(1.0, {"temperature": 20.0, "field": None}))
         writer.finish(Finish("done"))
