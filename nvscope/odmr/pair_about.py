@@ -184,7 +184,8 @@ def _fit_block(frequency, spectra, noise, known, out):
         residual, jacobian = _model(x, y, weight, mean, inverse, best_q, size)
         normal = jacobian.T @ jacobian
         for i in range(size):
-            normal[i, i] *= 1.0 + 1e-9
+            # two equal lines on top of each other do not change to first order when they part
+            normal[i, i] += 1e-9 * normal[i, i] + 1e-12
         covariance = np.linalg.inv(normal)
         freedom = max(1.0, points - size + 3.0)
         chi2 = np.sum(residual[:points] ** 2) / freedom
