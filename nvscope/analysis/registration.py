@@ -38,7 +38,7 @@ class Shift:
     err: float
 
 
-def shift_between(before: FloatArray, after: FloatArray) -> Shift | None:
+def pattern_shift(before: FloatArray, after: FloatArray) -> Shift | None:
     """Return how far a pattern has moved from one map (y, x) to another, NaN where not measured.
 
     Whole pixels by cross-correlation, the rest by least squares: for a small shift d the maps differ by −d·∇ of their

@@ -50,9 +50,9 @@ def _ratio(
 
 
 def _shift(before: FloatArray, after: FloatArray) -> Shift | None:
-    from nvscope.analysis.registration import shift_between
+    from nvscope.analysis.registration import pattern_shift
 
-    found = shift_between(before, after)
+    found = pattern_shift(before, after)
     return None if found is None else Shift(found.down, found.right, found.err)
 
 

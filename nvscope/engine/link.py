@@ -181,6 +181,8 @@ class RunLink:
     ) -> None:
         """Close a block; a valid one is on disk and in the journal when this returns."""
         message = BlockClosed(point, block, frames, sweeps, valid, self._clock.now(), reason, shift)
+        if shift is not None:
+            self.viewers.send(message)
         future = self._expect("block", point, block) if valid else None
         await self._send_lossless(message, self.recorder, self.fitter)
         if future is not None:

@@ -133,6 +133,7 @@ def _records(reader: RunReader) -> tuple[PointRecord, ...]:
                 final=bool(mapped.get(number, {}).get("final", False)),
                 sweeps=int(mapped.get(number, {}).get("sweeps", 0)),
                 summary={name: float(value) for name, value in maps.items() if _is_number(value)},
+                shift=next((commit.shift for commit in reversed(reader.point(number).commits) if commit.shift), None),
             )
         )
     return tuple(records)

@@ -295,9 +295,12 @@ class Desk:
     def drift(self) -> Shift | None:
         """Return how far the picture of the point looked at has moved since its reference, as soon as it is known.
 
-        A point without a reference, and a reference itself, is compared with the first point that has maps.
+        A point without a reference, and a reference itself, is compared with the first point that has maps. Where the
+        run itself has measured how far the image moved (and moved it back), that is told.
         """
         point, session = self.point, self.session
+        if point is not None and point.shift is not None:
+            return Shift(*point.shift, 0.0)
         maps = None if point is None else session.held(point.number)
         if point is None or maps is None:
             return None

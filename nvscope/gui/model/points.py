@@ -34,6 +34,8 @@ class PointRecord:
         In its newest maps.
     summary : mapping
         Scalars that came with them.
+    shift : tuple of float or None
+        How far the run found its image to have moved (y, x; pixels), None where it did not look.
     """
 
     number: int
@@ -46,6 +48,7 @@ class PointRecord:
     final: bool = False
     sweeps: int = 0
     summary: Mapping[str, float] = field(default_factory=dict)
+    shift: tuple[float, float] | None = None
 
     @staticmethod
     def opened(message: PointOpened) -> PointRecord:

@@ -22,6 +22,7 @@ from nvscope.gui.model.series import TimeSeries
 from nvscope.gui.model.spectra import SpectrumSums
 from nvscope.gui.model.steps import Step, Steps
 from nvscope.stream.messages import (
+    BlockClosed,
     Frame,
     HistoryRow,
     JournalEntry,
@@ -143,6 +144,11 @@ class Session:
             known = self.points.get(message.point)
             if known is not None:
                 self.points[message.point] = known.ended(message)
+                self._touch("points")
+        elif isinstance(message, BlockClosed):
+            known = self.points.get(message.point)
+            if known is not None and message.shift is not None:
+                self.points[message.point] = replace(known, shift=message.shift)
                 self._touch("points")
         elif isinstance(message, JournalEntry):
             self._take_entry(message)

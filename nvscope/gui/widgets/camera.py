@@ -222,12 +222,14 @@ class CameraView(View):
         length = math.hypot(drift.down, drift.right)
         if length < max(2 * drift.err, _LEAST_DRIFT):
             self.plot.set_drift(0.0, 0.0, "")
-            return f" · drift below {2 * drift.err:.2f} px"
+            return f" · drift below {max(2 * drift.err, 0.01):.2f} px"
         larger = max(1.0, nice_length(0.2 * max(self.plot.shape) / length))
         metres = self.desk.session.pixel_size()
         size = f"{length * metres * 1e6:.2f} µm" if math.isfinite(metres) else f"{length:.2f} px"
         self.plot.set_drift(drift.down * larger, drift.right * larger, f"drift {size} × {larger:g}")
-        return f" · drift {length:.2f} ± {drift.err:.2f} px"
+        return (
+            f" · drift {length:.2f} px, moved back" if drift.err == 0 else f" · drift {length:.2f} ± {drift.err:.2f} px"
+        )
 
     def _draw_outlines(self) -> None:
         loading = self.desk.session.header.outlines if self.outlines.isChecked() else ()

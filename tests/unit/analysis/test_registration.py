@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from nvscope.analysis.registration import shift_between
+from nvscope.analysis.registration import pattern_shift
 
 NOISE = 0.5e6
 
@@ -27,7 +27,7 @@ def test_a_known_shift_comes_back(down, right):
         # another temperature: an offset and a factor; some pixels not fitted
         after = 2e6 + 1.1 * pattern(down, right) + rng.normal(0, NOISE, (64, 64))
         after[rng.random((64, 64)) < 0.03] = np.nan
-        shift = shift_between(before, after)
+        shift = pattern_shift(before, after)
         assert shift is not None
         found.append((shift.down, shift.right, shift.err))
     table = np.array(found)
@@ -42,7 +42,7 @@ def test_a_known_shift_comes_back(down, right):
 def test_nothing_in_common_is_no_shift():
     rng = np.random.default_rng(7)
     for _ in range(5):
-        assert shift_between(rng.normal(size=(64, 64)), rng.normal(size=(64, 64))) is None
-    assert shift_between(pattern(0, 0), pattern(0, 0)[:32]) is None
-    assert shift_between(pattern(0, 0), np.full((64, 64), np.nan)) is None
-    assert shift_between(np.zeros((64, 64)), np.zeros((64, 64))) is None
+        assert pattern_shift(rng.normal(size=(64, 64)), rng.normal(size=(64, 64))) is None
+    assert pattern_shift(pattern(0, 0), pattern(0, 0)[:32]) is None
+    assert pattern_shift(pattern(0, 0), np.full((64, 64), np.nan)) is None
+    assert pattern_shift(np.zeros((64, 64)), np.zeros((64, 64))) is None

@@ -29,6 +29,7 @@ from nvscope.gui.model.statistics import centered_limits, spread_limits, statist
 from nvscope.gui.model.steps import Step, Steps
 from nvscope.stream.control import RunInfo
 from nvscope.stream.messages import (
+    BlockClosed,
     Frame,
     HistoryRow,
     JournalEntry,
@@ -487,3 +488,12 @@ def test_what_is_wrong_is_said_worst_first() -> None:
     assert "magnet: quenched" in [one.text for one in alarms(session, well, 101.0)]
     session.apply(JournalEntry("note", 2000.0, {"text": "hours later"}))
     assert "magnet: quenched" not in [one.text for one in alarms(session, well, 101.0)]
+
+
+def test_the_runs_own_drift_is_kept() -> None:
+    session = Session(METHODS)
+    session.apply(PointOpened(0, "odmr", AXIS, SHAPE, 0.0, {"purpose": "fw", "drift": True}))
+    session.apply(BlockClosed(0, 0, 10, 1, True, 1.0, "", (0.5, -0.25)))
+    session.apply(BlockClosed(7, 0, 10, 1, True, 1.0, "", (0.5, -0.25)))  # of a point never heard of
+    session.apply(PointClosed(0, 2.0, {}))
+    assert session.points[0].shift == (0.5, -0.25)
