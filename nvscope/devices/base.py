@@ -69,6 +69,7 @@ class Device(Generic[RoleT]):
         self._observe = observe
         self._stopping = asyncio.Event()
         self._moving = False
+        self._under_way: TaskStatus | None = None
 
     @property
     def role(self) -> RoleT:
@@ -94,7 +95,20 @@ class Device(Generic[RoleT]):
             finally:
                 self._moving = False
 
-        return TaskStatus(guarded(), f"{self.name}: {name}")
+        self._under_way = TaskStatus(guarded(), f"{self.name}: {name}")
+        return self._under_way
+
+    async def end(self, patience: float = 3.0) -> None:
+        """Stop what is under way where it is, and cancel what has not ended in `patience` wall seconds.
+
+        Afterwards nothing of it speaks to the instrument any more: a safe state that is asserted then stays.
+        """
+        if self._under_way is None:
+            return
+        self.stop()
+        if not await self._under_way.ended(patience):
+            self._under_way.cancel()
+            await self._under_way.ended(patience)
 
     async def _pause_for(self, seconds: float) -> bool:
         """Sleep rig time; returns True if the device has been told to stop meanwhile."""

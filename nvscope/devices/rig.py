@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 
 from nvscope.clock import Clock
@@ -28,3 +29,8 @@ class RigDevices:
     transport: TransportDevice | None
     expected_center: float
     """Rough centre of the lines (Hz) at the nominal pressure; good to 0.3 GHz."""
+
+    async def end(self) -> None:
+        """End whatever is under way on any device, bounded; see `Device.end`."""
+        devices = (self.cryostat, self.magnet, self.odmr, self.images, self.transport)
+        await asyncio.gather(*(device.end() for device in devices if device is not None))

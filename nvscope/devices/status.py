@@ -46,6 +46,11 @@ class TaskStatus:
         """Whether it has ended well."""
         return self._task.done() and not self._task.cancelled() and self._task.exception() is None
 
+    async def ended(self, patience: float) -> bool:
+        """Wait until it has ended, at most `patience` wall seconds; returns whether it has."""
+        done, _ = await asyncio.wait({self._task}, timeout=patience)
+        return bool(done)
+
     def cancel(self) -> None:
         """Cancel the work."""
         self._task.cancel()

@@ -79,6 +79,7 @@ class LiveSession:
         self._frames = 0
         self._rate = 0.0
         self._state = "starting"
+        self._one_at_a_time = asyncio.Lock()
         self._newest: RunStatus | None = None
 
     def execute(self) -> dict[str, str]:
@@ -159,16 +160,21 @@ class LiveSession:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            try:
-                async with asyncio.timeout(_SAFE):
-                    with contextlib.suppress(NvscopeError):
-                        await self._need().rest()
-                    safe = await make_safe(instruments)
-            except TimeoutError:
-                safe = {"all": f"no answer within {_SAFE:g} s"}
+            safe = await self._end(instruments)
         self._state = "done"
         self._emit()
         return safe
+
+    async def _end(self, instruments: Mapping[str, Any]) -> dict[str, str]:
+        """Let a request that is being carried out finish, stop the ramps, make everything safe; each bounded."""
+        with contextlib.suppress(NvscopeError, TimeoutError):
+            async with asyncio.timeout(_SAFE), self._one_at_a_time:
+                await self._need().rest()
+        try:
+            async with asyncio.timeout(_SAFE):
+                return await make_safe(instruments)
+        except TimeoutError:
+            return {"all": f"no answer within {_SAFE:g} s"}
 
     async def _watch_camera(self) -> None:
         """Run the camera while it is wanted, as it is wanted, and show what comes."""
@@ -291,8 +297,11 @@ class LiveSession:
 
     async def _change(self, settings: Mapping[str, str]) -> str:
         hands = self._need()
-        wanted = changed(hands.settings, settings)
-        await hands.change(wanted)
+        async with self._one_at_a_time:
+            if self._state != "running":
+                raise NvscopeError(f"the instruments are {self._state}")
+            wanted = changed(hands.settings, settings)
+            await hands.change(wanted)
         told = texts(ByHand, {name: getattr(wanted, name) for name in settings})
         return ", ".join(f"{name} {text}" for name, text in told.items())
 

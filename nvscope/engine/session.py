@@ -222,6 +222,7 @@ class Session:
             for sampler in samplers:
                 sampler.cancel()
             stalled.close()
+            self._end_devices(rig, loop)
             safe = self._safe(loop)
             self.made_safe.set()
             link.journal("safe-state", safe)
@@ -305,6 +306,11 @@ class Session:
             return
         with suppress(TransitionError, RunEngineInterrupted):
             engine.abort(reason)
+
+    def _end_devices(self, rig: RigDevices, loop: asyncio.AbstractEventLoop) -> None:
+        """End what the plan left under way: a point being opened would switch on again what has been made safe."""
+        with suppress(Exception):  # whatever it is, the safe state comes next
+            asyncio.run_coroutine_threadsafe(rig.end(), loop).result(_SAFE_TIMEOUT)
 
     def _safe(self, loop: asyncio.AbstractEventLoop) -> dict[str, str]:
         future = asyncio.run_coroutine_threadsafe(make_safe(self._instruments), loop)
