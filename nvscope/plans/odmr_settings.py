@@ -19,6 +19,9 @@ GAMMA = 28.024951e9
 """Gyromagnetic ratio of the NV ground state, Hz/T (target paper, Methods)."""
 
 
+_PATIENCE = 50
+"""Sweeps after which a target is given up: another halving of the error would take 150 more."""
+
 _LEAST, _MOST = 8, 2000
 """How many frequencies a point may have."""
 
@@ -39,7 +42,12 @@ class OdmrSettings(Frozen):
         description="adaptive places the frames of all sweeps but the first where they tell most about the splitting",
     )
     frames: int = Described(default=8, ge=1, le=1000, description="frames per frequency and sweep")
-    sweeps: int = Described(default=1, ge=1, le=10000, description="sweeps of a point (at most, when `until` is set)")
+    sweeps: int | None = Described(
+        default=None,
+        ge=1,
+        le=10000,
+        description="sweeps of a point, at most where `until` is set; 1 if not given, 2 if adaptive, 50 with `until`",
+    )
     until: Tesla | None = Described(
         default=None, gt=0, description="stop averaging once the median error of B in the region reaches this"
     )
@@ -74,7 +82,7 @@ class OdmrSettings(Frozen):
     def _consistent(self) -> Self:
         if self.crop is not None and (min(self.crop[:2]) < 0 or min(self.crop[2:]) < 4):
             raise ValueError(f"crop is x, y, width, height in pixels, at least 4 wide and high, not {self.crop}")
-        if self.sampling == "adaptive" and self.sweeps < 2:
+        if self.sampling == "adaptive" and self.most_sweeps < 2:
             raise ValueError("adaptive sampling learns from the first sweep: it needs sweeps of 2 or more")
         if self.frequency_range is not None and self.frequency_list is not None:
             raise ValueError("give frequency_range or frequency_list, not both")
@@ -89,6 +97,15 @@ class OdmrSettings(Frozen):
         if listed is not None and not (_LEAST <= len(listed) <= _MOST and all(a < b for a, b in pairwise(listed))):
             raise ValueError(f"frequency_list needs {_LEAST} to {_MOST} different frequencies in ascending order")
         return self
+
+    @property
+    def most_sweeps(self) -> int:
+        """Sweeps a point takes; where averaging stops at a target, at most."""
+        if self.sweeps is not None:
+            return self.sweeps
+        if self.until is not None:
+            return _PATIENCE
+        return 2 if self.sampling == "adaptive" else 1
 
     def axis(self, windows: Windows) -> tuple[float, ...]:
         """Return the frequencies (Hz) of a point whose lines are expected at `windows`."""

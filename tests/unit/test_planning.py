@@ -75,7 +75,7 @@ def test_every_limit_is_checked_before_anything_moves(rig, setting, complaint):
         ("frames=0", "frames"),
         ("frames=1.5", "frames"),
         ("order=sideways", "order"),
-        ("sampling=adaptive", "sweeps of 2 or more"),
+        (["sampling=adaptive", "sweeps=1"], "sweeps of 2 or more"),
         ("frequency_list=2.8 GHz, 2.81 GHz", "8 to 2000 different frequencies"),
         ('frequency_range=["2.8 GHz", "2.9 GHz", "50 MHz"]', "8 to 2000 frequencies"),
         ("crop=[0, 0, 2, 2]", "at least 4 wide"),
@@ -84,7 +84,7 @@ def test_every_limit_is_checked_before_anything_moves(rig, setting, complaint):
 )
 def test_a_wrong_setting_is_a_usage_error(rig, setting, complaint):
     with pytest.raises(ConfigError, match=complaint):
-        walk(rig, "zfc-fw", setting)
+        walk(rig, "zfc-fw", *([setting] if isinstance(setting, str) else setting))
 
 
 def test_the_camera_is_asked_for_no_more_than_it_has(rig):
@@ -104,6 +104,10 @@ def test_estimates_follow_how_a_point_is_taken(rig):
     assert map_of("reference=sweep", "reference_frames=5")[0] == frames + 5
     assert map_of("reference=step")[1] == size + 4 * 82 * 64 * 64
     assert map_of("reference=step")[2] == pytest.approx(duration + 82 * 0.025)
+    # a target is given up after 50 sweeps, or as many as asked for
+    assert map_of("until=0.1 G")[0] == frames + 49 * 82 * 8
+    assert map_of("until=0.1 G", "sweeps=3")[0] == frames + 2 * 82 * 8
+    assert map_of("sampling=adaptive")[0] == frames + 82 * 2
     # an adaptive point scouts with a quarter of the frames, then takes as many as a uniform one
     assert map_of("sampling=adaptive", "sweeps=3")[0] == frames + 82 * 8 + 82 * 2
     assert map_of("crop=[0, 0, 16, 32]")[1] < size / 4

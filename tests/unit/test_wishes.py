@@ -71,9 +71,9 @@ def test_the_error_of_b_is_that_of_the_region_of_interest() -> None:
     maps = Maps(0, 1, False, 0.0, (4, 4), ["b_z_err"], {"median_b_err": 3e-5})
     corner = [(0.0, 0.0), (0.5, 0.0), (0.5, 0.5), (0.0, 0.5)]
     assert summarize(maps, [errors]).b_err == pytest.approx(3e-5)
-    assert summarize(maps, [errors], corner).b_err == pytest.approx(1e-5)
+    assert summarize(maps, [errors], [corner]).b_err == pytest.approx(1e-5)
     outside = [(2.0, 2.0), (1.5, 2.0), (1.5, 1.5)]
-    assert summarize(maps, [errors], outside).b_err == pytest.approx(3e-5)
+    assert summarize(maps, [errors], [outside]).b_err == pytest.approx(3e-5)
 
 
 def test_control_with_keys_answers_only_who_has_them(tmp_path) -> None:
