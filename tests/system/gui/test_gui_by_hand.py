@@ -85,7 +85,9 @@ def test_instruments_are_moved_by_hand_and_left_safe(
         assert abs(float(ask(served, "magnet", "MEAS:CURR?"))) < 0.1
         hands.edits["field_rate"].setText("10 G/s")  # type: ignore[union-attr]
         typed("field", "150 G")
-        qtbot.waitUntil(lambda: session().history["field"].last > 20e-4, timeout=PATIENCE)
+        qtbot.waitUntil(
+            lambda: "field" in session().history and session().history["field"].last > 20e-4, timeout=PATIENCE
+        )
         QTest.mouseClick(hands.halt, Qt.MouseButton.LeftButton)
         qtbot.waitUntil(lambda: "stopped" in hands.answer.text(), timeout=PATIENCE)
         held = float(ask(served, "magnet", "MEAS:CURR?"))
