@@ -8,7 +8,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nvscope.odmr.pair_candidates import pair_candidates
-from nvscope.odmr.pair_finish import A1, A2, BEND, C1, C2, CHI2, DEGREE, FIXED, LEVEL, LINES, ROWS, TILT, W1, W2, finish
+from nvscope.odmr.pair_finish import (
+    A1,
+    A2,
+    BEND,
+    C1,
+    C2,
+    CHI2,
+    DEGREE,
+    FIXED,
+    LEVEL,
+    LINES,
+    ROWS,
+    TILT,
+    VARIANCE,
+    W1,
+    W2,
+    finish,
+)
 from nvscope.odmr.pair_guess import guess_pairs, level_spectra
 from nvscope.odmr.pair_judge import (
     Noise,
@@ -32,6 +49,7 @@ STRONG_CONTRAST = 0.03  # contrast from which Poisson weights must follow the sp
 CANDIDATES = 4  # starts for a pixel that is looked at again
 ELSEWHERE = 6.0  # what a second line costs besides its parameters: noise has many places to look like one
 MERGED = 1.2  # lines closer than this many times the sum of their half widths may be one
+DISTINCT = 6.0  # amplitude over its whole error from which a line is there beside another
 PARTED = 0.6  # of a line's width: where two lines close together are looked for in it, and how wide
 PILOT = 48  # pixels of a block that show whether its baseline is bent
 
@@ -50,7 +68,6 @@ class Block:
     def __init__(self, setup: Setup, signal: NDArray[np.generic], root: Array) -> None:
         self.setup = setup
         points, self.size = signal.shape
-        raw = signal.astype(np.float64)
         # a row length that is no multiple of a page keeps columns out of each other's cache lines
         self.spectra = np.empty((points, self.size + 8))
         self.base = np.empty((9, self.size))
@@ -59,9 +76,10 @@ class Block:
         if root.shape[0] == 1:
             self.weight = np.ascontiguousarray(root.T**2)
             usable[:] = np.count_nonzero(self.weight)
-            level_spectra(raw, setup.x, self.weight[:, 0], self.spectra, self.base, self.level)
+            self.spectra[:, : self.size] = signal
+            level_spectra(self.spectra, setup.x, self.weight[:, 0], self.base, self.level)
         if root.shape[0] > 1 or not np.isfinite(self.level).all():
-            usable = self._weigh_apart(raw, root)
+            usable = self._weigh_apart(signal.astype(np.float64), root)
         slope, intercept = setup.weights.poisson
         unit = slope * self.level + intercept if slope > 0 else np.ones(self.size)
         least = 2 + 3 * setup.lines + setup.degrees[0]
@@ -129,6 +147,11 @@ class Block:
         """
         apart = np.abs(pairs[C1] - pairs[C2]) < MERGED * (pairs[W1] + pairs[W2])
         some = np.flatnonzero(apart & (pairs[LINES] == 2))
+        if some.size:
+            variance = noise_variance(pairs[:, some], self.noise.of(pixels[some]))
+            with np.errstate(divide="ignore", invalid="ignore"):
+                clear = [pairs[a, some] ** 2 > DISTINCT**2 * variance * pairs[VARIANCE + a, some] for a in (A1, A2)]
+            some = some[~np.logical_and(*clear)]
         if not some.size:
             return
         noise = self.noise.of(pixels[some])

@@ -17,11 +17,11 @@ APART = 3.0  # two lines are first looked for more than this many points apart
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=SAFE_FAST)
-def level_spectra(signal, x, weight, spectra, base, level):
-    """Copy (frequency, pixel) less a level near the baseline, and sum up what fitting the baseline needs.
+def level_spectra(spectra, x, weight, base, level):
+    """Take a level near the baseline off (frequency, pixel), and sum up what fitting the baseline needs.
 
-    `weight` is common to all pixels. A pixel with a number that is not finite gets a `level` that is not. Rows 0 … 8 of
-    `base` receive `pair_sums.BASE_SUMS`.
+    `level` says how many pixels there are; `weight` is common to all of them. A pixel with a number that is not finite
+    gets a `level` that is not. Rows 0 … 8 of `base` receive `pair_sums.BASE_SUMS`.
     """
     points = x.size
     s0 = s1 = s2 = s3 = s4 = 0.0
@@ -32,24 +32,24 @@ def level_spectra(signal, x, weight, spectra, base, level):
         s2 += w * x[f] * x[f]
         s3 += w * x[f] * x[f] * x[f]
         s4 += w * x[f] * x[f] * x[f] * x[f]
+    origin = np.empty(BATCH)
     spread = np.empty(BATCH)
     inside = np.empty(BATCH)
     above = np.empty(BATCH)
     wide = np.empty(BATCH)
-    for first in range(0, signal.shape[1], BATCH):
-        count = min(BATCH, signal.shape[1] - first)
+    for first in range(0, level.size, BATCH):
+        count = min(BATCH, level.size - first)
         middle = level[first : first + count]
-        origin = signal[0, first : first + count]
         for p in range(count):
+            origin[p] = spectra[0, first + p]
             inside[p] = 0.0
             above[p] = 0.0
             spread[p] = 0.0
         for f in range(points):
-            source = signal[f, first : first + count]
             kept = spectra[f, first : first + count]
             w = weight[f]
             for p in range(count):
-                value = source[p] - origin[p]  # against cancellation in the sum of squares
+                value = kept[p] - origin[p]  # against cancellation in the sum of squares
                 kept[p] = value
                 above[p] += w * value
                 spread[p] += w * value * value
