@@ -41,7 +41,7 @@ CHANNELS = (
     Channel("laser_power", "laser", "mW", 1e3, "laser power"),
     Channel("microwave_power_dbm", "MW", "dBm", 1.0, "microwave power"),
     Channel("helium_level", "He", "%", 100.0, "helium level"),
-    Channel("frames_per_second", "frames/s", "", 1.0, "frames from the camera per second of wall time"),
+    Channel("frames_per_second", "fps", "", 1.0, "frames from the camera per second of wall time"),
     Channel("lost_frames", "lost", "", 1.0, "frames of the point that blocks were closed without"),
 )
 _FIRST = ("temperature", "field", "median_b_err", "frames_per_second")

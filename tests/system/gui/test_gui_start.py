@@ -136,7 +136,7 @@ def test_a_run_opens_its_own_window(tmp_path: Path) -> None:
         "window = watch_launch.open_window()\n"
         "print(window.args[-3:], flush=True)\n"
         "try:\n"
-        "    window.wait(8)\n"
+        "    window.wait(5)\n"
         "    print('gone', window.returncode)\n"
         "except subprocess.TimeoutExpired:\n"
         "    print('open')\n"
