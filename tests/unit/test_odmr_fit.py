@@ -200,3 +200,29 @@ def test_describes_itself():
     import matplotlib.pyplot as plt
 
     plt.close("all")
+
+
+@pytest.mark.parametrize(
+    ("model", "offsets"),
+    [("gaussian", [0.0]), ("n14", [-2.16e6, 0.0, 2.16e6]), ("n15", [-1.515e6, 1.515e6])],  # Felton et al. 2009
+)
+@pytest.mark.parametrize("width", ["separate", "shared"])
+def test_other_line_shapes(model, offsets, width):
+    axis = one_window(121, span=80e6)
+    rng = np.random.default_rng(17)
+    pixels, half_width = 700, 1.5e6
+    minus = axis.mean() - rng.uniform(8e6, 25e6, pixels)
+    plus = axis.mean() + rng.uniform(8e6, 25e6, pixels)
+    f = axis[:, None]
+    signal = 1 + 0.002 * rng.standard_normal((axis.size, pixels))
+    for centre in (minus, plus):
+        for offset in offsets:
+            u2 = ((f - centre - offset) / half_width) ** 2
+            signal -= 0.03 / len(offsets) * (np.exp(-np.log(2) * u2) if model == "gaussian" else 1 / (1 + u2))
+    result = fit(axis, signal, model=model, baseline="constant", noise=0.002, width=width)
+    assert result.good.mean() > 0.98
+    good = result.good
+    for name, truth in (("f_minus", minus), ("f_plus", plus), ("width_plus", half_width)):
+        inside = np.abs(getattr(result, name) - truth)[good] < getattr(result, name + "_err")[good]
+        assert inside.mean() == pytest.approx(0.683, abs=0.055)  # 700 pixels: ± 0.018, at three of them
+    assert result.chi2_reduced.mean() == pytest.approx(1.0, abs=0.02)
