@@ -310,8 +310,8 @@ class Desk:
         above = None if reference is None else session.held(reference.number)
         if above is None or reference is None or reference.number == point.number:
             return None
-        data = (maps.revision, above.revision)
         number = point.number
+        data = (number, maps.final, above.final)  # with the first maps and with the last: it costs as much as a fit
 
         def done(outcome: Outcome) -> None:
             self._shifts[number] = (data, outcome.result)
