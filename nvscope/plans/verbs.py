@@ -101,6 +101,7 @@ def resistance_point(
         result = {**renamed, "wiring": list(wiring), "insulated": bool(insulated)}
     point = {"purpose": purpose, "temperature": temperature, "field": field, **result, **(attrs or {})}
     yield Msg("transport_point", None, point)
+    yield from bps.checkpoint()  # a pause from here on must not record it again
     yield from bps.create("resistance")  # a stream has the same devices in every event
     for device in (rig.transport, rig.cryostat, rig.magnet):
         yield from bps.read(device)
