@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +27,11 @@ _MEASURED = (
 )  # fmt: skip
 
 
+Start = Mapping[str, NDArray[np.float64]]
+
+STRIPE = 65536
+"""Pixels fitted between two looks at whether the fit is still wanted."""
+
 USUAL_WIDTH = 6e6  # Hz, of lines that a search has found
 
 
@@ -34,12 +39,13 @@ USUAL_WIDTH = 6e6  # Hz, of lines that a search has found
 class PointMaps:
     """Maps of a point, float32 of shape (y, x), NaN where a pixel was not measured; `summary` in SI.
 
-    `fit` is None where the spectra could not be fitted at all.
+    `start` says where a later fit of the same point may begin, Hz, NaN where it has to look for itself; None unless
+    every frequency had been seen: what was taken for a line not yet seen must not be carried on.
     """
 
     maps: Mapping[str, NDArray[np.float32]]
     summary: Mapping[str, float]
-    fit: ODMRFit | None
+    start: Start | None
 
 
 def enough_to_fit(frames: NDArray[np.int64]) -> bool:
@@ -52,10 +58,11 @@ def fit_point(
     frequencies: NDArray[np.float64],
     spectra: Spectra,
     attrs: Mapping[str, Any],
-    start: ODMRFit | None = None,
+    start: Start | None = None,
     threads: int | None = None,
-) -> PointMaps:
-    """Fit a point's mean spectra.
+    wanted: Callable[[], bool] | None = None,
+) -> PointMaps | None:
+    """Fit a point's mean spectra; returns None if it turned out not to be wanted any more.
 
     Parameters
     ----------
@@ -67,73 +74,96 @@ def fit_point(
         What the point was opened with; ``camera_gain`` (electrons per count), ``camera_offset`` (counts) and
         ``read_noise`` (electrons) make errors absolute. Without a gain errors follow from the scatter about the fit.
         ``field`` (T) tells the aligned pair from other lines, ``baseline`` is handed to the fit.
-    start : ODMRFit, optional
-        An earlier fit of the same pixels.
+    start : mapping, optional
+        `PointMaps.start` of an earlier fit of the same pixels.
     threads : int, optional
         As for `fit`.
+    wanted : callable, optional
+        Asked after every `STRIPE` pixels or so; without it all are fitted at once.
     """
     began = time.perf_counter()
     signal, frames = _normalised(spectra, float(attrs.get("camera_offset", 0.0)))
     used = np.flatnonzero(frames)
     grid = signal.shape[1:]
-    result: ODMRFit | None = None
     half = GAMMA * abs(float(attrs.get("field", 0.0)))
-    known = half > SEPARATE
+    axis = frequencies if used.size == frames.size else frequencies[used]
+    noise = _noise(attrs, frames[used])
+    rows = grid[0] if wanted is None else max(1, STRIPE // max(1, grid[1]))
+    parts: list[ODMRFit] = []
+    for first in range(0, grid[0], rows):
+        if wanted is not None and not wanted():
+            return None
+        stripe = signal[:, first : first + rows]
+        begin = None if start is None else {name: values[first : first + rows] for name, values in start.items()}
+        part = _fit(axis, stripe if used.size == frames.size else stripe[used], attrs, noise, half, begin, threads)
+        if part is None:
+            return _nothing(grid)
+        parts.append(part)
+    return _publishable(parts, half, used.size == frames.size, time.perf_counter() - began)
+
+
+def _fit(
+    axis: NDArray[np.float64],
+    signal: NDArray[np.float32],
+    attrs: Mapping[str, Any],
+    noise: PoissonNoise,
+    half: float,
+    start: Start | None,
+    threads: int | None,
+) -> ODMRFit | None:
     try:
-        if used.size:
-            axis = frequencies if used.size == frames.size else frequencies[used]
-            spectra_used = signal if used.size == frames.size else signal[used]
-            result = fit(
-                axis,
-                spectra_used,
-                baseline=str(attrs.get("baseline", "auto")),
-                noise=_noise(attrs, frames[used]),
-                start=_start(axis, spectra_used, half, start, threads) if known else start,
-                threads=threads,
-            )
+        begin = _start(axis, signal, half, start, threads) if half > SEPARATE else start
+        baseline = str(attrs.get("baseline", "auto"))
+        return fit(axis, signal, baseline=baseline, noise=noise, start=begin, threads=threads)
     except ValueError:  # too few frequencies: the point has no maps, and says so
-        result = None
-    if result is None:
-        maps = {name: np.full(grid, np.nan, np.float32) for name in (*_MEASURED, "b_z", "b_z_err", "chi2_reduced")}
-        maps["status"] = np.full(grid, FitStatus.invalid, np.float32)
-        maps["n_lines"] = np.zeros(grid, np.float32)
-        return PointMaps(maps, {"fitted_fraction": 0.0}, None)
-    # a pair this far from what the field allows is not the aligned one, whatever its chi squared
-    good = result.good & (np.abs(result.half_splitting - half) < tolerance(half)) if known else result.good
-    maps = {name: np.where(good, getattr(result, name), np.nan).astype(np.float32) for name in _MEASURED}
-    maps["b_z"] = np.where(good, result.half_splitting / GAMMA, np.nan).astype(np.float32)
-    maps["b_z_err"] = np.where(good, result.half_splitting_err / GAMMA, np.nan).astype(np.float32)
+        return None
+
+
+def _nothing(grid: tuple[int, ...]) -> PointMaps:
+    maps = {name: np.full(grid, np.nan, np.float32) for name in (*_MEASURED, "b_z", "b_z_err", "chi2_reduced")}
+    maps["status"] = np.full(grid, FitStatus.invalid, np.float32)
+    maps["n_lines"] = np.zeros(grid, np.float32)
+    return PointMaps(maps, {"fitted_fraction": 0.0}, None)
+
+
+def _publishable(parts: Sequence[ODMRFit], half: float, complete: bool, seconds: float) -> PointMaps:
+    """Join stripes; leave out what is no measurement of the aligned pair."""
+    whole = {name: _joined(parts, name) for name in (*_MEASURED, "chi2_reduced", "status", "n_lines")}
+    good = _joined(parts, "good")
+    if half > SEPARATE:
+        # a pair this far from what the field allows is not the aligned one, whatever its chi squared
+        good = good & (np.abs(whole["half_splitting"] - half) < tolerance(half))
+    maps = {name: np.where(good, whole[name], np.nan).astype(np.float32) for name in _MEASURED}
+    maps["b_z"] = np.where(good, whole["half_splitting"] / GAMMA, np.nan).astype(np.float32)
+    maps["b_z_err"] = np.where(good, whole["half_splitting_err"] / GAMMA, np.nan).astype(np.float32)
     for name in ("chi2_reduced", "status", "n_lines"):
-        maps[name] = getattr(result, name).astype(np.float32)
-    seconds = time.perf_counter() - began
+        maps[name] = whole[name].astype(np.float32)
     summary = {"fitted_fraction": float(good.mean()), "pixels_per_second": good.size / max(seconds, 1e-9)}
     if good.any():
         summary["median_b_err"] = float(np.median(maps["b_z_err"][good]))
         summary["median_chi2_reduced"] = float(np.median(maps["chi2_reduced"][good]))
-    return PointMaps(maps, summary, result)
+    lines = ("f_minus", "f_plus", "width_minus", "width_plus")
+    return PointMaps(maps, summary, {name: np.where(good, whole[name], np.nan) for name in lines} if complete else None)
+
+
+def _joined(parts: Sequence[ODMRFit], name: str) -> NDArray[Any]:
+    return np.concatenate([getattr(part, name) for part in parts]) if len(parts) > 1 else getattr(parts[0], name)
 
 
 def _start(
-    axis: NDArray[np.float64],
-    signal: NDArray[np.float32],
-    half: float,
-    earlier: ODMRFit | None,
-    threads: int | None,
-) -> Mapping[str, NDArray[np.float64]]:
-    """Return where the lines were where that is plausible, and where a search finds them elsewhere.
-
-    An earlier fit of a sweep that was not yet complete may have taken anything for the line it had not seen.
-    """
+    axis: NDArray[np.float64], signal: NDArray[np.float32], half: float, earlier: Start | None, threads: int | None
+) -> Start:
+    """Return where the lines were, and where a search finds them that were not found before."""
     if earlier is None:
         return find_pairs(axis, signal, half, threads)
-    trusted = earlier.good & (np.abs(earlier.half_splitting - half) < tolerance(half))
-    start = {name: np.where(trusted, getattr(earlier, name), np.nan) for name in ("f_minus", "f_plus")}
-    for name in ("width_minus", "width_plus"):
-        start[name] = np.where(trusted, getattr(earlier, name), USUAL_WIDTH)
-    if not trusted.all():
-        found = find_pairs(axis, signal[:, ~trusted][..., None], half, threads)
+    known = np.isfinite(earlier["f_minus"])
+    start = {name: np.array(values) for name, values in earlier.items()}
+    if not known.all():
+        found = find_pairs(axis, signal[:, ~known][..., None], half, threads)
         for name, values in found.items():
-            start[name][~trusted] = values[..., 0]
+            start[name][~known] = values[..., 0]
+        for name in ("width_minus", "width_plus"):
+            start[name][~known] = USUAL_WIDTH
     return start
 
 

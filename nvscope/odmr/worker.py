@@ -19,6 +19,7 @@ import numpy as np
 
 from nvscope.odmr.accumulator import Accumulator
 from nvscope.odmr.fitting import fit
+from nvscope.odmr.known_field import find_pairs
 from nvscope.odmr.maps import PointMaps, enough_to_fit, fit_point
 from nvscope.odmr.synthetic import line_pairs, two_windows
 from nvscope.stream.messages import (
@@ -86,6 +87,7 @@ def warm_up() -> None:
     signal = line_pairs(axis, 4, seed=0, level=1000.0).signal.astype(np.float32).reshape(-1, 2, 2)
     first = fit(axis, signal, threads=1)
     fit(axis, signal, start=first, threads=1)
+    find_pairs(axis, signal, 270e6, threads=1)
 
 
 def _step_back() -> None:
@@ -247,10 +249,13 @@ class _Fitter:
             spectra = sums.spectra(live=not final)
             if not final and not enough_to_fit(spectra.frames):
                 return
-            start = point.newest.fit if point.newest is not None else None
-            if final and sums.lost:
-                start = None  # it was fitted with frames that have been forgotten since
-            point.newest = fit_point(point.frequencies, spectra, point.opened.attrs, start)
+            # final maps depend on the data alone, not on when live fits happened to be made
+            start = point.newest.start if point.newest is not None and not final else None
+            wanted = None if final else lambda: point.closed is None  # final maps must not wait for these
+            maps = fit_point(point.frequencies, spectra, point.opened.attrs, start, wanted=wanted)
+            if maps is None:
+                return
+            point.newest = maps
             point.fitted = (spectra.revision, shows[1])
             point.sweeps, point.blocks = spectra.sweeps, spectra.blocks
         elif not final:
