@@ -155,8 +155,8 @@ def test_refitting_gives_the_same_map(run, points):
         maps, _ = found[name].map_images()
         again = found[name].refit("again")
         difference = (again["half_splitting"].values - maps["half_splitting"]) / maps["half_splitting_err"]
-        # final maps depend on the data alone; H is known a little better once the point is over, which moves the grid of
-        # the search, and both fits stop where a step would gain less than 1e-3 in χ², some 0.05 σ from the minimum
+        # final maps depend on the data alone; H is known a little better once the point is over, which moves the grid
+        # of the search, and both fits stop where a step would gain less than 1e-3 in χ², some 0.05 σ from the minimum
         assert np.nanmedian(np.abs(difference)) < 0.02
         assert np.nanquantile(np.abs(difference), 0.99) < 0.15
 
