@@ -14,9 +14,12 @@ from nvscope.analysis.contacts import CONTACTS, ContactCheck, measure_contacts
 from nvscope.analysis.dataset import RunData
 from nvscope.analysis.exposure import ExposureCalibration, measure_exposure
 from nvscope.analysis.figures import calibration as figures
+from nvscope.analysis.figures import traction_figure
 from nvscope.analysis.magnet_calibration import MagnetCalibration, measure_magnet
 from nvscope.analysis.microwave_power import MicrowavePower, measure_power
 from nvscope.analysis.rotation import Rotation, measure_rotation
+from nvscope.analysis.traction import measure_traction
+from nvscope.errors import DataError
 from nvscope.units import parse_quantity
 
 GAUSS = 1e-4
@@ -51,6 +54,9 @@ def calibrations(run: RunData) -> list[Calibration]:
     contacts = measure_contacts(run)
     if contacts is not None:
         found.append(_contacts(contacts))
+    stress = _stress(run)
+    if stress is not None:
+        found.append(stress)
     turns = measure_rotation(run)
     if turns:
         found.append(_rotation(turns))
@@ -270,3 +276,39 @@ def _contacts(found: ContactCheck) -> Calibration:
     }
     caption = f"R against current, and two-probe resistances between {', '.join(CONTACTS)}."
     return Calibration("contacts", "Contacts", tuple(rows), numbers, caption, lambda: figures.contacts_figure(found))
+
+
+# --- stress -----------------------------------------------------------------------------------------------------------
+
+
+def _stress(run: RunData) -> Calibration | None:
+    """Return what a traction run says in numbers; its maps are a figure of their own."""
+    try:
+        found = measure_traction(run)
+    except DataError:  # the figure says what is missing
+        return None
+    if found is None or not np.isfinite(found.sigma_zz).any():
+        return None
+    rows: list[Row] = []
+    numbers: dict[str, Any] = {}
+    for name, label, value, err, other in (
+        ("sigma_zz", "normal stress σ_ZZ", found.sigma_zz, found.sigma_zz_err, found.sigma_zz_systematic),
+        ("tau", "shear τ", found.tau, found.tau_err, found.tau_systematic),
+    ):
+        low, middle, high, noise, systematic = (
+            float(v) / 1e9
+            for v in (*np.nanpercentile(value, (5, 50, 95)), np.nanmedian(err), np.nanmedian(other))
+        )
+        note = f"{low:.2f} to {high:.2f} GPa in nine of ten pixels; {noise:.2f} GPa noise, {systematic:.2f} systematic"
+        rows.append((f"median {label}", f"{middle:.2f} GPa", note))
+        numbers[name] = 1e9 * middle
+        numbers[f"{name}_err"], numbers[f"{name}_systematic"] = 1e9 * noise, 1e9 * systematic
+    rows.append(("systematic", f"{found.other.name} in place of {found.constants.name}", "the other susceptibilities"))
+    loading = run.loading
+    caption = (
+        "on the culet, from all four NV groups; arrows show the direction of the shear. δτ includes the difference "
+        "between the two published sets of susceptibilities."
+    )
+    return Calibration(
+        "traction", "Traction", tuple(rows), numbers, caption, lambda: traction_figure(found, loading)
+    )

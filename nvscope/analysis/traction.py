@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nvscope.analysis.dataset import MapPoint, RunData
+from nvscope.analysis.stress_spectra import BiasSpectra, SpectralFit, fit_stress_spectra
 from nvscope.config import Loading
 from nvscope.errors import DataError
 from nvscope.nv import (
@@ -21,10 +23,15 @@ from nvscope.nv import (
     traction,
     zero_field_splitting,
 )
+from nvscope.nv.traction import stress_lines
 
 FloatArray = NDArray[np.float64]
 
 PURPOSE = "traction"
+_FEWEST = 3
+"""Biases from which spectra tell the stress."""
+_MOST = 64
+"""Pixels along an edge that are fitted one by one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,9 +181,96 @@ def _pair(point: MapPoint, group: int, field: FloatArray, suffix: str) -> GroupP
     return GroupPair(group, field, *(point.map(name) for name in names))
 
 
+@lru_cache(maxsize=2)  # report, numbers and validation of one run ask in turn
 def measure_traction(run: RunData) -> Traction | None:
     """Return the traction of a run, None if it measured none; raises `DataError` if groups are missing."""
     pairs, temperature = find_pairs(run)
-    if not pairs or run.loading is None:
+    if run.loading is None:
         return None
-    return traction_maps(pairs, temperature, run.loading)
+    if pairs:
+        return traction_maps(pairs, temperature, run.loading)
+    points = [p for p in run.points if p.purpose == PURPOSE and "field_vector" in p.attrs and p.frames]
+    if len(points) < _FEWEST or run.spectra is None:
+        return None
+    return traction_from_spectra(run, points)
+
+
+def traction_from_spectra(
+    run: RunData,
+    points: Sequence[MapPoint],
+    constants: StressSusceptibility = BARSON_2017,
+    other: StressSusceptibility = HSIEH_2019,
+) -> Traction:
+    """Fit the stored spectra of several biases together (`fit_stress_spectra`) and return the traction on the culet.
+
+    Pixels are averaged where an image has more than `_MOST` along an edge; maps have the image's shape nevertheless.
+    """
+    loading = run.loading
+    assert loading is not None
+    rotation = crystal_rotation(loading.crystal_azimuth, loading.miscut, loading.miscut_azimuth, loading.mirrored)
+    image = next(iter(points[0].maps.values())).shape
+    bin_by = max(1, -(-max(image) // _MOST))
+    shape = (image[0] // bin_by, image[1] // bin_by)
+    spectra = [_binned(run, point, rotation, shape, bin_by) for point in points]
+    d0 = float(zero_field_splitting(float(np.mean([p.temperature for p in points]))))
+    fit = fit_stress_spectra(spectra, shape, loading.nominal_pressure, d0, rotation, constants)
+    vector, covariance = traction(fit.sigma, fit.covariance, rotation)
+    second, _ = traction(_with_others(spectra, fit, d0, constants, other), fit.covariance, rotation)
+    tau, other_tau = (np.hypot(v[:, 0], v[:, 1]) for v in (vector, second))
+    direction = vector[:, :2] / tau[:, None]
+    tau_err = np.sqrt(np.einsum("pi,pij,pj->p", direction, covariance[:, :2, :2], direction))
+    err = np.sqrt(np.einsum("pii->pi", covariance))
+
+    def whole(values: FloatArray) -> FloatArray:
+        grown = values.reshape(shape).repeat(bin_by, axis=0).repeat(bin_by, axis=1)
+        return np.pad(grown, [(0, n - m) for n, m in zip(image, grown.shape, strict=True)], constant_values=np.nan)
+
+    return Traction(
+        sigma_zz=whole(vector[:, 2]),
+        sigma_xz=whole(vector[:, 0]),
+        sigma_yz=whole(vector[:, 1]),
+        tau=whole(tau),
+        sigma_zz_err=whole(err[:, 2]),
+        sigma_xz_err=whole(err[:, 0]),
+        sigma_yz_err=whole(err[:, 1]),
+        tau_err=whole(tau_err),
+        sigma_zz_systematic=whole(np.abs(second[:, 2] - vector[:, 2])),
+        tau_systematic=whole(np.abs(other_tau - tau)),
+        chi2_reduced=whole(fit.chi2_reduced),
+        constants=constants,
+        other=other,
+    )
+
+
+def _binned(run: RunData, point: MapPoint, rotation: FloatArray, shape: tuple[int, int], bin_by: int) -> BiasSpectra:
+    """Return a point's spectra as electrons, averaged over squares of pixels."""
+    assert run.spectra is not None
+    rows, columns = (a.ravel() for a in np.mgrid[: shape[0] * bin_by, : shape[1] * bin_by])
+    found = run.spectra(point.index, rows, columns)
+    gain = float(point.attrs.get("camera_gain") or 1.0)
+    light = gain * (found.signal - float(point.attrs.get("camera_offset") or 0.0))
+    # the noise is stored as that of one electron per count
+    squares = gain * found.noise**2
+
+    def mean(values: FloatArray) -> FloatArray:
+        blocks = values.reshape(-1, shape[0], bin_by, shape[1], bin_by).mean(axis=(2, 4))
+        return np.ascontiguousarray(blocks.reshape(len(values), -1).T)
+
+    field = rotation @ np.asarray(point.attrs["field_vector"], dtype=np.float64)
+    return BiasSpectra(field, found.frequency, mean(light), np.sqrt(mean(squares)) / bin_by)
+
+
+def _with_others(
+    spectra: Sequence[BiasSpectra],
+    fit: SpectralFit,
+    d0: float,
+    constants: StressSusceptibility,
+    other: StressSusceptibility,
+) -> FloatArray:
+    """Return the stress that other susceptibilities make of the lines found."""
+    observed = []
+    for one, extra in zip(spectra, fit.extra, strict=True):
+        lines = stress_lines(fit.sigma, one.field + extra, d0, constants).place
+        err = np.full(lines.shape[-1], 1e5)
+        observed += [PairObservation(g, one.field + extra, low, high, err, err) for g, (low, high) in enumerate(lines)]
+    return fit_stress(observed, d0, other).sigma

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -217,6 +218,52 @@ def _lines_and_slopes(
             lines.append(levels[:, upper] - levels[:, 0])
             slopes.append((slope[upper] - slope[0]) @ rows)
     return np.array(lines), np.array(slopes)
+
+
+class StressLines(NamedTuple):
+    """Both lines of all groups under some stresses: `place` (Hz, shape (4, 2, pixel)) and its slopes.
+
+    `by_stress`, shape (4, 2, pixel, 6), is in Hz/Pa; `by_field`, shape (4, 2, pixel, 3), in Hz/T, crystal frame.
+    """
+
+    place: FloatArray
+    by_stress: FloatArray
+    by_field: FloatArray
+
+
+def stress_lines(
+    sigma: ArrayLike, field: ArrayLike, d0: float, constants: StressSusceptibility = BARSON_2017
+) -> StressLines:
+    """Return the lines of all groups and their derivatives, exactly (Hellmann–Feynman).
+
+    Parameters
+    ----------
+    sigma : array_like, shape (pixel, 6)
+        Stress (Pa), crystal frame.
+    field : array_like, shape (3,)
+        Magnetic field (T), crystal frame.
+    d0 : float
+        Zero-field splitting without stress (Hz).
+    """
+    six = np.asarray(sigma, dtype=np.float64)
+    matrix = coupling_matrix(constants)
+    spins = GAMMA * np.stack([S_X, S_Y, S_Z])
+    place, by_stress, by_field = (
+        np.empty((4, 2, len(six))),
+        np.empty((4, 2, len(six), 6)),
+        np.empty((4, 2, len(six), 3)),
+    )
+    for group, rows in enumerate(matrix):
+        own = np.broadcast_to(GROUP_FRAMES[group] @ np.asarray(field, dtype=np.float64), (len(six), 3))
+        pi_z, pi_x, pi_y = (six @ row for row in rows)
+        levels, states = np.linalg.eigh(hamiltonian(d0 + pi_z, own, pi_x, pi_y))
+        stress = np.einsum("pin,oij,pjn->npo", states.conj(), _OPERATORS, states).real
+        magnetic = np.einsum("pin,oij,pjn->npo", states.conj(), spins, states).real
+        for upper in (1, 2):
+            place[group, upper - 1] = levels[:, upper] - levels[:, 0]
+            by_stress[group, upper - 1] = (stress[upper] - stress[0]) @ rows
+            by_field[group, upper - 1] = (magnetic[upper] - magnetic[0]) @ GROUP_FRAMES[group]
+    return StressLines(place, by_stress, by_field)
 
 
 def _invert(normal: FloatArray, damping: FloatArray) -> FloatArray:
