@@ -14,7 +14,6 @@ from nvscope.analysis.contacts import CONTACTS, ContactCheck, measure_contacts
 from nvscope.analysis.dataset import RunData
 from nvscope.analysis.exposure import ExposureCalibration, measure_exposure
 from nvscope.analysis.figures import calibration as figures
-from nvscope.analysis.figures import traction_figure
 from nvscope.analysis.magnet_calibration import MagnetCalibration, measure_magnet
 from nvscope.analysis.microwave_power import MicrowavePower, measure_power
 from nvscope.analysis.rotation import Rotation, measure_rotation
@@ -36,7 +35,7 @@ class Calibration:
     rows: tuple[Row, ...]
     numbers: Mapping[str, Any]
     caption: str
-    draw: Callable[[], Figure]
+    draw: Callable[[], Figure | None]
 
 
 def calibrations(run: RunData) -> list[Calibration]:
@@ -296,19 +295,11 @@ def _stress(run: RunData) -> Calibration | None:
         ("tau", "shear τ", found.tau, found.tau_err, found.tau_systematic),
     ):
         low, middle, high, noise, systematic = (
-            float(v) / 1e9
-            for v in (*np.nanpercentile(value, (5, 50, 95)), np.nanmedian(err), np.nanmedian(other))
+            float(v) / 1e9 for v in (*np.nanpercentile(value, (5, 50, 95)), np.nanmedian(err), np.nanmedian(other))
         )
         note = f"{low:.2f} to {high:.2f} GPa in nine of ten pixels; {noise:.2f} GPa noise, {systematic:.2f} systematic"
         rows.append((f"median {label}", f"{middle:.2f} GPa", note))
         numbers[name] = 1e9 * middle
         numbers[f"{name}_err"], numbers[f"{name}_systematic"] = 1e9 * noise, 1e9 * systematic
     rows.append(("systematic", f"{found.other.name} in place of {found.constants.name}", "the other susceptibilities"))
-    loading = run.loading
-    caption = (
-        "on the culet, from all four NV groups; arrows show the direction of the shear. δτ includes the difference "
-        "between the two published sets of susceptibilities."
-    )
-    return Calibration(
-        "traction", "Traction", tuple(rows), numbers, caption, lambda: traction_figure(found, loading)
-    )
+    return Calibration("traction", "Traction", tuple(rows), numbers, "", lambda: None)

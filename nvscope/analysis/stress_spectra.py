@@ -237,7 +237,7 @@ def fit_stress_spectra(
         found, score, normal = _solve(fine, found, shape, extra)
     freedom = fine.points - len(spectra) - 6
     found, score, normal = _prefer_smooth(fine, found, score, normal, shape, extra)
-    covariance = np.linalg.inv(normal[:, :10, :10] + 1e-6 * np.eye(10))[:, :6, :6]
+    covariance = np.asarray(np.linalg.inv(normal[:, :10, :10] + 1e-6 * np.eye(10))[:, :6, :6], dtype=np.float64)
     covariance *= _excess(found[:, :6], covariance, shape) ** 2
     return SpectralFit(found[:, :6] * GPA, covariance * GPA**2, score / freedom, np.exp(found[:, 6:]), extra)
 
