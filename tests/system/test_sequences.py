@@ -156,8 +156,9 @@ def test_traction_finds_the_stress_without_being_told(nvscope, tmp_path):
     found = numbers(done)["traction"]
     truth = xr.open_zarr(done.directory / "truth.zarr", group="static", consolidated=False)
     for name in ("sigma_zz", "tau"):
-        # 256 pixels, each good to 0.1 GPa; a tenth on the slopes of a ring that these pixels do not resolve
-        assert found[name] == pytest.approx(float(np.median(truth[name].values)), abs=0.1e9)
+        # 256 pixels, each good to 0.1 GPa; but a quarter lie on a ring of steep stress that pixels of 2.5 µm do not
+        # resolve, so the median over all is a rank of some tenths off: 0.2 GPa of 17 and of 2.6
+        assert found[name] == pytest.approx(float(np.median(truth[name].values)), abs=0.2e9)
         assert found[f"{name}_err"] < 0.15e9
     # the other susceptibilities change shear by a third or so
     assert 0.1 < found["tau_systematic"] / found["tau"] < 0.6
