@@ -66,6 +66,8 @@ class Limits(Frozen):
     frequency_min: Hertz = Field(default=1.0e9, description="lowest microwave frequency")
     frequency_max: Hertz = Field(default=4.0e9, description="highest microwave frequency")
     excitation_current: Amperes = Field(default=1e-3, description="largest transport current")
+    focus_min: Metres | None = Field(default=None, description="lowest focus position; if not given, the drive's own")
+    focus_max: Metres | None = Field(default=None, description="highest focus position; if not given, the drive's own")
 
 
 class HistoryLimits(Frozen):
@@ -99,7 +101,7 @@ class Rig(Frozen):
     name: str
     description: str = ""
     instruments: dict[str, InstrumentSpec] = Field(
-        description="by role: camera, microwave, laser, magnet, cryostat, transport, timing"
+        description="by role: camera, microwave, laser, magnet, cryostat, transport, timing, focus"
     )
     limits: Limits = Limits()
     settling: Settling = Settling()

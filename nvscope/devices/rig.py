@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from nvscope.clock import Clock
 from nvscope.config import Loading, Rig, Sample
 from nvscope.devices.cryostat import CryostatDevice
+from nvscope.devices.focus import FocusDevice
 from nvscope.devices.imaging import ImagingDevice
 from nvscope.devices.magnet import MagnetDevice
 from nvscope.devices.odmr import OdmrDevice
@@ -27,10 +28,11 @@ class RigDevices:
     odmr: OdmrDevice
     images: ImagingDevice
     transport: TransportDevice | None
+    focus: FocusDevice | None
     expected_center: float
     """Rough centre of the lines (Hz) at the nominal pressure; good to 0.3 GHz."""
 
     async def end(self) -> None:
         """End whatever is under way on any device, bounded; see `Device.end`."""
-        devices = (self.cryostat, self.magnet, self.odmr, self.images, self.transport)
+        devices = (self.cryostat, self.magnet, self.odmr, self.images, self.transport, self.focus)
         await asyncio.gather(*(device.end() for device in devices if device is not None))

@@ -288,6 +288,28 @@ class Timing(Instrument, Protocol):
         ...
 
 
+@runtime_checkable
+class Focus(Instrument, Protocol):
+    """A drive that moves the objective, or the cell, along the optical axis and holds it there."""
+
+    @property
+    def travel(self) -> tuple[float, float]:
+        """Lowest and highest position (m)."""
+        ...
+
+    def position(self) -> float:
+        """Read the position (m)."""
+        ...
+
+    def start_move(self, position: float) -> None:
+        """Start moving to `position` (m) and return."""
+        ...
+
+    def settled(self) -> bool:
+        """Whether the last move has ended on target; raises if the drive no longer holds its position."""
+        ...
+
+
 @dataclass(frozen=True, eq=False)
 class CameraFrame:
     """One exposure: `image` uint16 of shape (y, x), owned by the receiver; `number` counts from 0 within an arming."""

@@ -10,6 +10,7 @@ from nvscope.config import Loading, Rig, Sample
 from nvscope.devices.base import Observer
 from nvscope.devices.cryostat import CryostatDevice
 from nvscope.devices.driver import vector_direction
+from nvscope.devices.focus import FocusDevice
 from nvscope.devices.imaging import Bench, ImagingDevice
 from nvscope.devices.magnet import MagnetDevice
 from nvscope.devices.odmr import OdmrDevice
@@ -18,6 +19,7 @@ from nvscope.devices.roles import (
     Camera,
     ContactMatrix,
     Cryostat,
+    Focus,
     Laser,
     Magnet,
     MicrowaveSource,
@@ -80,6 +82,10 @@ def assemble(
         contacts = play("contacts", ContactMatrix) if "contacts" in instruments else None  # type: ignore[type-abstract]
         meter = play("transport", Transport)  # type: ignore[type-abstract]
         transport = TransportDevice(*meter, clock, limits, observe, contacts=contacts)
+    focus = None
+    if "focus" in instruments:
+        drive = play("focus", Focus)  # type: ignore[type-abstract]
+        focus = FocusDevice(*drive, clock, limits, sweeper, detector, observe)
     return RigDevices(
         config=rig,
         sample=sample,
@@ -101,5 +107,6 @@ def assemble(
         ),
         images=ImagingDevice(Bench(camera, microwave, laser, timing), sink, clock, limits, detector, observe),
         transport=transport,
+        focus=focus,
         expected_center=nominal_center(loading),
     )

@@ -11,6 +11,7 @@ from nvscope.clock import WallClock
 from nvscope.config import Loading, Rig, Sample
 from nvscope.devices.cryostat import CryostatDevice
 from nvscope.devices.driver import vector_direction
+from nvscope.devices.focus import FocusDevice
 from nvscope.devices.imaging import ImagingDevice
 from nvscope.devices.magnet import MagnetDevice
 from nvscope.devices.odmr import OdmrDevice
@@ -26,6 +27,9 @@ def planning_rig(rig: Rig, sample: Sample, loading: Loading, shape: tuple[int, i
     transport = None
     if "transport" in rig.instruments:
         transport = TransportDevice(None, None, clock, rig.limits, switchable="contacts" in rig.instruments)
+    focus = None
+    if "focus" in rig.instruments:
+        focus = FocusDevice(None, None, clock, rig.limits, None, rig.detector)
     return RigDevices(
         config=rig,
         sample=sample,
@@ -36,6 +40,7 @@ def planning_rig(rig: Rig, sample: Sample, loading: Loading, shape: tuple[int, i
         odmr=OdmrDevice(None, None, clock, rig.limits, locate_lines, shape, rig.detector.readout),
         images=ImagingDevice(None, None, clock, rig.limits, rig.detector),
         transport=transport,
+        focus=focus,
         expected_center=nominal_center(loading),
     )
 

@@ -1,6 +1,7 @@
 """The verbs sequences are made of, and how a plan is walked without hardware."""
 
 from nvscope.plans.acquisition import find_lines, odmr_map
+from nvscope.plans.autofocus import autofocus
 from nvscope.plans.bench import ramp_vector, require_vector, set_light, take_images, turned, windows_across
 from nvscope.plans.dry_run import PlannedStep, PlanSummary, dry_run
 from nvscope.plans.odmr_settings import OdmrSettings, Windows
@@ -24,6 +25,7 @@ __all__ = [
     "Sequence",
     "Windows",
     "announce",
+    "autofocus",
     "cancel_residual",
     "certify",
     "change_temperature",

@@ -15,6 +15,7 @@ from nvscope.devices.odmr import ClosePoint, OpenPoint, TakeBlock
 from nvscope.devices.rig import RigDevices
 from nvscope.errors import ConfigError, HistoryInvalid
 from nvscope.history import Certificate, Claim
+from nvscope.plans.autofocus import autofocus, require_focus
 from nvscope.plans.odmr_settings import GAMMA, OdmrSettings, Windows
 from nvscope.plans.verbs import Plan, absolute_set, announce, certify, measure_resistance, value_of
 
@@ -93,7 +94,11 @@ def odmr_map(
         If the history is not what it is claimed to be; a map already taken is kept.
     """
     settings = yield Msg("settings", None, settings)  # an operator may have changed how points are taken
+    if settings.autofocus == "point":
+        require_focus(rig)
     resistance = yield from measure_resistance(rig, settings.excitation, settings.readings, may_fail=True)
+    if settings.autofocus == "point":
+        yield from autofocus(rig, settings)
     yield from announce(f"map ({purpose})")
     before = yield from _conditions(rig)
     if claim is not None:
@@ -173,7 +178,7 @@ def _conditions(rig: RigDevices) -> Plan:
 def _record(rig: RigDevices) -> Plan:
     """Write one event with everything read at this point."""
     yield from bps.create("points")
-    for device in (rig.odmr, rig.cryostat, rig.magnet, rig.transport):
+    for device in (rig.odmr, rig.cryostat, rig.magnet, rig.transport, rig.focus):
         if device is not None:
             yield from bps.read(device)
     yield from bps.save()

@@ -13,7 +13,7 @@ from pydantic import model_validator
 
 from nvscope.config import Frozen
 from nvscope.devices.sweep_order import Order, Reference
-from nvscope.units import Amperes, DBm, Hertz, Seconds, Tesla, Watts
+from nvscope.units import Amperes, DBm, Hertz, Metres, Seconds, Tesla, Watts
 
 GAMMA = 28.024951e9
 """Gyromagnetic ratio of the NV ground state, Hz/T (target paper, Methods)."""
@@ -69,6 +69,11 @@ class OdmrSettings(Frozen):
     drift: bool = Described(
         default=False, description="measure how far the image moves and move it back to the run's first map"
     )
+    autofocus: Literal["never", "point"] = Described(
+        default="never", description="point: find the sharpest image before every map, where the rig has a focus drive"
+    )
+    focus_range: Metres = Described(default=1e-5, gt=0, description="how far the focus is scanned")
+    focus_steps: int = Described(default=11, ge=5, le=101, description="positions in a scan of the focus")
     exposure: Seconds = Described(default=0.02, description="camera exposure")
     baseline: Literal["constant", "linear", "quadratic", "auto"] = Described(
         default="constant", description="baseline of the fit; auto chooses per pixel"

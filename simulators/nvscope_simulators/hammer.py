@@ -38,6 +38,7 @@ VOCABULARY: dict[str, tuple[str, ...]] = {
         "BOP": ("FUNC:MODE|CURR|VOLT|OUTP|MEAS:CURR?|MEAS:VOLT?|CURR:MODE|STAT:OPER:COND?|FUNC:MODE CURR|OUTP ON",),
         "Cobolt": ("l1|l0|l?|p|pa?|p?|f?|cf|ilk?|@cob1|sn?",),
         "Cryostation": ("04GTSP|09STSP20.00|03GPT|03GST|03SCD|03SWU|03SSB|03STP|03GCP|08STSPNaN.|99STSP|00|0",),
+        "E-709": ("MOV 1|MVR 1|SVO 1|POS? 1|ONT? 1|SVO? 1|TMN?|TMX? 1|ERR?|STP|HLT|SAI?|\x05|\x18|MOV 2|MOV? 1",),
         "Model336": ("KRDG?|SETP|RANGE|RAMP|PID|OUTMODE|HTR?|ZONE|TLIMIT|RDGST?|CRVPT|INTYPE",),
         "SG384": ("FREQ|AMPR|ENBR|MODL|TYPE|LSTC?|LSTP|LSTE|LSTD|LSTR|*TRG|LERR?",),
         "SMB100A": (
@@ -143,6 +144,7 @@ def _check_ports(model: str, ports: Ports) -> None:
         ports.laser.power,
         ports.microwave.power_dbm,
         ports.microwave.frequency / 1e9,
+        ports.focus.position or 0.0,
     )
     if not all(math.isfinite(value) and abs(value) < _LARGEST for value in values):
         raise AssertionError(f"{model} has put nonsense on its port: {ports}")

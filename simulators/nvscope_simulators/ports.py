@@ -58,6 +58,13 @@ class MatrixPort:
     closed: frozenset[tuple[int, int]] | None = None
 
 
+@dataclass
+class FocusPort:
+    """Where the objective stands along the optical axis (m); None where it is fixed in focus."""
+
+    position: float | None = None
+
+
 class TriggerBus:
     """Trigger wires: counter outputs fire a line, whoever is plugged in hears it, in the order of plugging."""
 
@@ -94,4 +101,5 @@ class Ports:
     cooler: CoolerPort = field(default_factory=CoolerPort)
     excitation: ExcitationPort = field(default_factory=ExcitationPort)
     matrix: MatrixPort = field(default_factory=MatrixPort)
+    focus: FocusPort = field(default_factory=FocusPort)
     triggers: TriggerBus = field(default_factory=TriggerBus)

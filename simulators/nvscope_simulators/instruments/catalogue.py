@@ -10,6 +10,7 @@ MODELS: dict[str, tuple[str, str, str]] = {
     "BOP": ("kepco_bop", "SimulatedKepcoBOP", "KepcoBOPSettings"),
     "Cobolt": ("cobolt", "SimulatedCobolt", "CoboltSettings"),
     "Cryostation": ("montana", "SimulatedCryostation", "CryostationSettings"),
+    "E-709": ("pi_gcs", "SimulatedPIPiezo", "PIPiezoSettings"),
     "Model336": ("lakeshore336", "SimulatedLakeShore336", "LakeShore336Settings"),
     "SG384": ("sg384", "SimulatedSG384", "SG384Settings"),
     "SMB100A": ("smb100a", "SimulatedSMB100A", "SMB100ASettings"),

@@ -81,5 +81,6 @@ TROUBLES: Mapping[str, Mapping[str, Trouble]] = {
         "output-off": _at_start(lambda supply: supply.switch_off()),
         "reading-bogus": _at_start(lambda supply: supply.spoil_next_reading()),
     },
+    "E-709": {"servo-lost": _at_start(lambda piezo: piezo.lose_servo())},
     "SR830": {"contact-open": lambda lockin, on, _: lockin.set_contact_open(on)},
 }

@@ -36,10 +36,22 @@ class View:
         x = moved * math.cos(o.contraction_azimuth) + float(walked[0])
         return x, moved * math.sin(o.contraction_azimuth) + float(walked[1])
 
-    def extra_blur(self, temperature: float) -> float:
-        """Return what defocus adds to the blur, in quadrature (m)."""
+    def extra_blur(self, temperature: float, focus: float | None = None) -> float:
+        """Return what defocus adds to the blur, in quadrature (m), with the objective at `focus` (m; None: fixed).
+
+        The cone of light from a point is a disc out of focus, of radius distance times tangent of the aperture's angle;
+        the standard deviation of a disc is half its radius.
+        """
         o = self._optics
-        return o.defocus * abs(contraction(temperature) - contraction(o.focus_temperature))
+        contracted = o.defocus * (contraction(temperature) - contraction(o.focus_temperature))
+        moved = 0.0 if focus is None else o.focus_blur * (focus - o.best_focus)
+        return abs(contracted - moved)
+
+    def best_focus(self, temperature: float) -> float:
+        """Return where a motorised focus is sharp (m)."""
+        o = self._optics
+        contracted = contraction(temperature) - contraction(o.focus_temperature)
+        return o.best_focus + o.defocus / o.focus_blur * contracted
 
     def _walked(self, rig_time: float) -> Array:
         if self._optics.drift == 0:

@@ -226,7 +226,9 @@ class LabWorld:
     def _present(self) -> Picture:
         """Return the picture for now, worked out anew only if something moved."""
         self.advance()
-        state = self.timeline.now, self.crystal_temperature, self._applied, self.ports.microwave.power_dbm
+        ports = self.ports
+        where = self.timeline.now, self.crystal_temperature
+        state = *where, self._applied, ports.focus.position, ports.microwave.power_dbm
         picture = self._microscope.current(*state)
         if picture is None:
             self._remember(self._applied)

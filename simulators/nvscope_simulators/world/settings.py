@@ -91,6 +91,12 @@ class OpticsSettings(Frozen):
     drift: float = Field(default=5e-10, ge=0, description="m per square root of a second, random walk in x and y")
     focus_temperature: Kelvin = Field(default=60.0, description="where the operator focused")
     defocus: Metres = Field(default=3e-7, ge=0, description="blur added by the whole contraction from 300 K to 0 K")
+    best_focus: Metres = Field(
+        default=5.0e-5, description="position of a motorised focus that is sharp at focus_temperature"
+    )
+    focus_blur: float = Field(
+        default=0.3, gt=0, description="blur per distance from the best focus: half the tangent of the aperture's angle"
+    )
 
 
 class MicrowaveSettings(Frozen):
