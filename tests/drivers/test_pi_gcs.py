@@ -177,6 +177,15 @@ def test_errors_are_told_once(bench: BenchWorld, line: str, error: int) -> None:
     assert sim.moving == (error == 0)
 
 
+def test_help_lists_every_command_in_lines_that_say_whether_more_follow(bench: BenchWorld) -> None:
+    reply = SimulatedPIPiezo(bench, PIPiezoSettings()).respond("HLP?")
+    assert isinstance(reply, str)
+    *lines, last = reply.split("\n")
+    assert all(line.endswith(" ") for line in lines)
+    assert not last.endswith(" ")
+    assert {"MOV ", "MVR ", "POS? ", "ONT? ", "SVO ", "#5 ", "STP "} <= set(lines)
+
+
 @settings(max_examples=200, deadline=None)
 @given(
     st.one_of(

@@ -104,6 +104,7 @@ class SimulatedPIPiezo:
             "ERR?": self._take_error,
             "SAI?": lambda: _AXIS,
             "CSV?": lambda: "2.0",
+            "HLP?": self._help,
         }
         self._actions: dict[str, Callable[[float], None]] = {
             "MOV": self._move,
@@ -145,6 +146,11 @@ class SimulatedPIPiezo:
         except Refused as refusal:
             self.fail(refusal.code)
         return None
+
+    def _help(self) -> str:
+        words = [*self._plain, *self._queries, *self._actions, "STP", "HLT", "#5", "#24"]
+        lines = ["The following commands are valid:", *sorted(words), "end of help"]
+        return " \n".join(lines)  # a space before the line feed says that more follows
 
     def _take_error(self) -> str:
         code, self._error = self._error, NO_ERROR
