@@ -295,7 +295,7 @@ def lab(bench: BenchWorld, sim: SimulatedSG384) -> Iterator[tuple[Host, TcpServe
 @pytest.fixture
 def source(lab: tuple[Host, TcpServer, Trip]) -> Iterator[SG384Source]:
     host, server, _ = lab
-    source = SG384Source.connect(host.address(server), SG384Source.Settings(timeout="0.5 s"))
+    source = SG384Source.connect(host.address(server), SG384Source.Settings(timeout="3 s"))
     yield source
     source.close()
 
