@@ -295,7 +295,7 @@ def lab(bench: BenchWorld, sim: SimulatedSG384) -> Iterator[tuple[Host, TcpServe
 @pytest.fixture
 def source(lab: tuple[Host, TcpServer, Trip]) -> Iterator[SG384Source]:
     host, server, _ = lab
-    source = SG384Source.connect(host.address(server), SG384Source.Settings(timeout="3 s"))
+    source = SG384Source.connect(host.address(server), SG384Source.Settings(timeout="1.5 s"))
     yield source
     source.close()
 
@@ -389,7 +389,7 @@ def test_a_list_entry_that_got_lost_is_noticed(source: SG384Source, sim: Simulat
 def test_timeouts_do_not_shift_answers(source: SG384Source, lab: tuple[Host, TcpServer, Trip]) -> None:
     _, _, trip = lab
     source.set_frequency(2.87e9)
-    trip.word, trip.nth, trip.delivery = b"AMPR?", 1, Delivery(b"-5.00\r\n", delay=0.8)
+    trip.word, trip.nth, trip.delivery = b"AMPR?", 1, Delivery(b"-5.00\r\n", delay=2.5)
     with pytest.raises(InstrumentTimeout, match=r"SG384 at TCPIP.*'AMPR\?'"):
         source.readings()
     assert source.readings()["frequency"] == 2.87e9

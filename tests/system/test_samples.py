@@ -45,7 +45,11 @@ def test_a_sample_that_does_not_pin_does_not_screen(main_job):
 
 def test_s2_screens_and_lets_go(main_job):
     _, series = main_job("s2", "--set", "frames=4")
-    assert np.nanpercentile(series.s[0], 1) < 0.99 < np.nanpercentile(series.s[-1], 2)
+    cold, between, warm = series.s
+    dip = cold < np.nanpercentile(cold, 4)
+    # some 40 pixels, each good to 0.004: their mean to 0.0007; a reference that read high by chance is in all three
+    assert np.nanmean(between[dip]) < 0.985
+    assert np.nanmean(warm[dip]) > 0.99
 
 
 def test_s3_is_diamagnetic_here_and_there_without_a_drop_in_r(main_job):
