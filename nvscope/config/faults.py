@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -23,6 +24,10 @@ HOST_KINDS: Mapping[str, Mapping[str, str]] = {
     "viewer": {"stops-reading": "a viewer connects and reads nothing for `duration` (wall; without it, for good)"},
 }
 """What can go wrong around the lab, in the computer that runs the experiment, by name and kind."""
+
+
+SLOWEST_WRITE = 60.0
+"""s; a recorder that writes more slowly than this is a dead one."""
 
 
 class FaultSpec(Frozen):
@@ -136,12 +141,15 @@ def fault_specs(faults: Sequence[Mapping[str, Any]], source: str) -> list[FaultS
             )
         if spec.detail and not _is_number(spec.detail):
             raise ConfigError(f"{source}: faults[{place}].detail: give seconds as a number, not {spec.detail!r}")
+        if spec.kind == "slow" and spec.detail and not 0 <= float(spec.detail) <= SLOWEST_WRITE:
+            raise ConfigError(
+                f"{source}: faults[{place}].detail: a write takes 0 to {SLOWEST_WRITE:g} s longer, not {spec.detail}"
+            )
     return specs
 
 
 def _is_number(text: str) -> bool:
     try:
-        float(text)
+        return math.isfinite(float(text))
     except ValueError:
         return False
-    return True

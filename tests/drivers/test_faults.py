@@ -87,6 +87,9 @@ def fault(kind: str, instrument: str = "source", **more: object) -> Fault:
         (fault("drop", command="["), "not a regular expression"),
         (fault("command", at="1 s"), "needs its text"),
         (fault("drop", att="1 s"), "did you mean 'at'"),
+        (fault("slow", "disk", at="1 s", detail="-1"), r"faults\[0\].detail: a write takes 0 to 60 s longer"),
+        (fault("clock-step", "computer", at="1 s", detail="nan"), "give seconds as a number"),
+        (fault("hang", "disk", at="1 s"), "a disk cannot have 'hang'; possible: full, slow"),
         ({**fault("drop", at="1 s"), "instrument": "toaster"}, "no instrument called 'toaster'"),
     ],
 )
