@@ -13,6 +13,7 @@ import platformdirs
 from pydantic import BaseModel, ValidationError
 
 from nvscope.config.models import Frozen
+from nvscope.config.stored import field_unit, value_text
 from nvscope.errors import ConfigError
 
 Kind = Literal["rigs", "samples", "loadings", "sequences"]
@@ -86,7 +87,26 @@ def _explain(model: type[BaseModel], problem: Any, prefix: str) -> str:
         return f"{key}: unknown key; {hint}"
     if problem["type"] == "missing":
         return f"{key}: missing; it is required"
-    return f"{key}: {problem['msg'].removeprefix('Value error, ')} (got {problem['input']!r})"
+    message = problem["msg"].removeprefix("Value error, ")
+    if isinstance(problem["input"], Mapping):  # a whole model: the message says which of its values disagree
+        return f"{key}: {message}" if location or prefix else message
+    field = model.model_fields.get(location[0]) if location else None
+    unit = field_unit(field) if field is not None else None
+    if problem["type"] in _BOUNDS:
+        name, word = _BOUNDS[problem["type"]]
+        message = f"must be {word} {value_text(problem['ctx'][name], unit)}"
+    value = problem["input"]  # has been converted to SI already, or is still as it was written
+    given = value_text(value, unit) if unit is not None and isinstance(value, float) else repr(value)
+    return f"{key}: {message} (got {given})"
+
+
+_BOUNDS = {
+    "greater_than": ("gt", "above"),
+    "greater_than_equal": ("ge", "at least"),
+    "less_than": ("lt", "below"),
+    "less_than_equal": ("le", "at most"),
+}
+"""What pydantic calls a bound that is not kept: where its value is, and how to say it."""
 
 
 def _field_names(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:

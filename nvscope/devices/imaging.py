@@ -133,7 +133,7 @@ class ImagingDevice(Device[Bench]):
             return
         if value.microwave_dbm > limits.microwave_power_dbm:
             raise LimitError(
-                f"microwave power {value.microwave_dbm:g} dBm exceeds the limit of {limits.microwave_power_dbm:g}"
+                f"microwave power {value.microwave_dbm:g} dBm exceeds the limit of {limits.microwave_power_dbm:g} dBm"
             )
         if not limits.frequency_min <= value.frequency <= limits.frequency_max:
             raise LimitError(

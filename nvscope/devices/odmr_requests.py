@@ -98,14 +98,17 @@ def check_point(point: OpenPoint, limits: Limits, shape: tuple[int, int] | None)
     """Raise `LimitError` for a point that the rig's limits or its camera of `shape` (y, x; None: not known) forbid."""
     f = np.asarray(point.frequencies)
     if f.size < 8 or np.any(np.diff(f) <= 0):
-        raise LimitError(f"an ODMR point needs at least 8 ascending frequencies, got {f.size}")
+        found = f"{f.size}" if f.size < 8 else "some that do not rise: their steps are too small"
+        raise LimitError(f"an ODMR point needs at least 8 ascending frequencies, got {found}")
     if f[0] < limits.frequency_min or f[-1] > limits.frequency_max:
         raise LimitError(
             f"frequencies {f[0] / 1e9:.4g} to {f[-1] / 1e9:.4g} GHz leave this rig's "
             f"{limits.frequency_min / 1e9:.4g} to {limits.frequency_max / 1e9:.4g} GHz"
         )
     if point.power_dbm > limits.microwave_power_dbm:
-        raise LimitError(f"microwave power {point.power_dbm:g} dBm exceeds the limit of {limits.microwave_power_dbm:g}")
+        raise LimitError(
+            f"microwave power {point.power_dbm:g} dBm exceeds the limit of {limits.microwave_power_dbm:g} dBm"
+        )
     if not 0 < point.laser_power <= limits.laser_power:
         raise LimitError(f"laser power {point.laser_power:g} W is outside the limit of {limits.laser_power:g} W")
     if point.frames < 1 or point.exposure <= 0:

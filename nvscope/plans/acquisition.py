@@ -13,7 +13,7 @@ from bluesky import plan_stubs as bps
 from nvscope.config.polygons import Vertices
 from nvscope.devices.odmr import ClosePoint, OpenPoint, TakeBlock
 from nvscope.devices.rig import RigDevices
-from nvscope.errors import ConfigError, HistoryInvalid
+from nvscope.errors import ConfigError, HistoryInvalid, LimitError
 from nvscope.history import Certificate, Claim
 from nvscope.plans.autofocus import autofocus, require_focus
 from nvscope.plans.odmr_settings import GAMMA, OdmrSettings, Windows
@@ -21,6 +21,9 @@ from nvscope.plans.verbs import Plan, absolute_set, announce, certify, measure_r
 
 _CENTER_UNCERTAINTY = 300e6
 """Hz; how far off the centre of the lines is known before the first look (target paper: D within 300 MHz)."""
+
+_FEWEST, _MOST = 8, 5000
+"""Frequencies of a coarse sweep."""
 
 
 def find_lines(
@@ -45,6 +48,12 @@ def find_lines(
     yield from announce(f"find the lines within {span / 1e6:.0f} MHz of {expected_center / 1e9:.3f} GHz")
     low = max(expected_center - span / 2, rig.config.limits.frequency_min)
     high = min(expected_center + span / 2, rig.config.limits.frequency_max)
+    frequencies = max(0.0, (high - low) / step + 1)
+    if not _FEWEST <= frequencies <= _MOST:
+        raise LimitError(
+            f"the coarse sweep of {span / 1e6:.0f} MHz about {expected_center / 1e9:.3f} GHz in steps of "
+            f"{step / 1e6:g} MHz has {frequencies:.0f} frequencies within this rig's limits; {_FEWEST} to {_MOST} will do"
+        )
     axis = np.arange(low, high + step / 2, step)
     attrs = yield from _conditions(rig)
     yield from absolute_set(

@@ -66,6 +66,10 @@ def dry_run(plan: Plan, start: Assumed | None = None, limit: int = MAX_MESSAGES)
         except StopIteration:
             finish()
             return PlanSummary(tuple(steps), state.time, state.points, state.frames, state.bytes)
+        except LimitError as error:
+            if text is None:
+                raise
+            raise LimitError(f"step {len(steps) + 1} ({text}): {error}") from None
         answer = None
         match message.command:
             case "announce":

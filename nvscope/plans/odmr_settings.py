@@ -29,7 +29,9 @@ _LEAST, _MOST = 8, 2000
 class OdmrSettings(Frozen):
     """How an ODMR point is taken."""
 
-    window: Hertz = Described(default=150e6, description="width of each of the two windows that follow the lines")
+    window: Hertz = Described(
+        default=150e6, ge=1e6, description="width of each of the two windows that follow the lines"
+    )
     frequencies: int = Described(default=41, ge=8, le=1000, description="frequencies in each window")
     frequency_range: tuple[Hertz, Hertz, Hertz] | None = Described(
         default=None, description="first, last and step of the frequencies, in place of the two windows"
@@ -74,13 +76,13 @@ class OdmrSettings(Frozen):
     )
     focus_range: Metres = Described(default=1e-5, gt=0, description="how far the focus is scanned")
     focus_steps: int = Described(default=11, ge=5, le=101, description="positions in a scan of the focus")
-    exposure: Seconds = Described(default=0.02, description="camera exposure")
+    exposure: Seconds = Described(default=0.02, gt=0, le=60, description="camera exposure")
     baseline: Literal["constant", "linear", "quadratic", "auto"] = Described(
         default="constant", description="baseline of the fit; auto chooses per pixel"
     )
     power: DBm = Described(default=0.0, description="microwave power")
-    laser_power: Watts = Described(default=0.05, description="laser power while mapping")
-    excitation: Amperes = Described(default=1e-4, description="transport current; 0 measures no R")
+    laser_power: Watts = Described(default=0.05, gt=0, description="laser power while mapping")
+    excitation: Amperes = Described(default=1e-4, ge=0, description="transport current; 0 measures no R")
     readings: int = Described(default=20, ge=2, le=10000, description="transport readings averaged")
 
     @model_validator(mode="after")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Self
+from typing import Annotated, Self
 
 from bluesky import plan_stubs as bps
 from pydantic import Field as Described
@@ -23,7 +23,7 @@ _CLOSE = 0.02
 class Parameters(Frozen):
     """Parameters of ``calibrate-exposure``; the field stays as it is."""
 
-    laser_powers: tuple[Watts, ...] = Described(
+    laser_powers: tuple[Annotated[Watts, Described(gt=0)], ...] = Described(
         default=(0.02, 0.05, 0.1), min_length=1, description="laser powers to try"
     )
     exposure: Seconds = Described(default=0.02, gt=0, description="exposure to begin with, and of dark frames")

@@ -7,15 +7,17 @@ then all three axes, and the angles between them, are known.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Self
 
 from bluesky import plan_stubs as bps
 from pydantic import Field as Described
+from pydantic import model_validator
 
 from nvscope.devices.rig import RigDevices
 from nvscope.plans import Sequence, change_temperature, odmr_map, ramp_field, ramp_vector, windows_across
 from nvscope.plans.verbs import Plan
 from nvscope.units import Kelvin, KelvinPerSecond, Tesla, TeslaPerSecond
-from nvscope_sequences.common import SearchSettings, search
+from nvscope_sequences.common import SearchSettings, require_normal, search
 
 
 class Parameters(SearchSettings):
@@ -27,6 +29,12 @@ class Parameters(SearchSettings):
     highest: Tesla = Described(default=180e-4, gt=0, description="largest field, taken both ways")
     across: Tesla = Described(default=40e-4, ge=0, description="field across, on a vector magnet; 0 leaves it out")
     field_rate: TeslaPerSecond = Described(default=2e-4, gt=0, description="field ramp")
+
+    @model_validator(mode="after")
+    def _rising(self) -> Self:
+        if self.lowest >= self.highest:
+            raise ValueError(f"lowest {self.lowest * 1e4:g} G must lie below highest {self.highest * 1e4:g} G")
+        return self
 
 
 def courses(rig: RigDevices, p: Parameters) -> Iterator[tuple[float, float, float]]:
@@ -42,6 +50,7 @@ def courses(rig: RigDevices, p: Parameters) -> Iterator[tuple[float, float, floa
 
 def plan(rig: RigDevices, p: Parameters) -> Plan:
     """Go above Tc, find the lines, map at every field."""
+    require_normal(rig, p.normal_temperature)
     yield from bps.open_run({"sequence": "calibrate-field"})
     yield from change_temperature(rig, p.normal_temperature, p.temperature_rate)
     yield from ramp_field(rig, p.lowest, p.field_rate)

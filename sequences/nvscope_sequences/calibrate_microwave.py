@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 from bluesky import plan_stubs as bps
 from pydantic import Field as Described
+from pydantic import model_validator
 
 from nvscope.devices.rig import RigDevices
 from nvscope.plans import Sequence, change_temperature, odmr_map, ramp_field
 from nvscope.plans.verbs import Plan
 from nvscope.units import DBm, Kelvin, KelvinPerSecond, Tesla, TeslaPerSecond
-from nvscope_sequences.common import SearchSettings, search
+from nvscope_sequences.common import SearchSettings, require_normal, search
 
 
 class Parameters(SearchSettings):
@@ -25,9 +28,16 @@ class Parameters(SearchSettings):
         description="microwave powers to try, at the source",
     )
 
+    @model_validator(mode="after")
+    def _different(self) -> Self:
+        if len(set(self.powers)) < len(self.powers):
+            raise ValueError("powers: the same power is listed twice")
+        return self
+
 
 def plan(rig: RigDevices, p: Parameters) -> Plan:
     """Go above Tc, find the lines, then take the same map at every power, in the same windows."""
+    require_normal(rig, p.normal_temperature)
     yield from bps.open_run({"sequence": "calibrate-microwave"})
     yield from change_temperature(rig, p.normal_temperature, p.temperature_rate)
     yield from ramp_field(rig, p.field, p.field_rate)

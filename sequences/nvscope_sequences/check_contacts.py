@@ -6,10 +6,12 @@ With leads that are wired for good only linearity and noise can be checked; the 
 from __future__ import annotations
 
 from itertools import combinations
+from typing import Self
 
 import numpy as np
 from bluesky import plan_stubs as bps
 from pydantic import Field as Described
+from pydantic import model_validator
 
 from nvscope.config import Frozen
 from nvscope.devices.rig import RigDevices
@@ -37,6 +39,12 @@ class Parameters(Frozen):
     leakage_current: Amperes = Described(default=1e-9, gt=0, description="current of the leakage check")
     readings: int = Described(default=20, ge=2, le=10000, description="readings averaged")
     temperature_rate: KelvinPerSecond = Described(default=5 / 60, gt=0, description="for holding the temperature")
+
+    @model_validator(mode="after")
+    def _rising(self) -> Self:
+        if self.lowest >= self.highest:
+            raise ValueError(f"lowest {self.lowest:g} A must lie below highest {self.highest:g} A")
+        return self
 
 
 def plan(rig: RigDevices, p: Parameters) -> Plan:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Self
 
 from pydantic import Field as Described
+from pydantic import model_validator
 
 from nvscope.devices.rig import RigDevices
-from nvscope.errors import HistoryInvalid
+from nvscope.errors import HistoryInvalid, LimitError
 from nvscope.history import Claim
 from nvscope.plans import OdmrSettings, Windows, cancel_residual, change_temperature, find_lines, odmr_map, ramp_field
 from nvscope.plans.verbs import Plan, announce
@@ -23,8 +25,8 @@ class SearchSettings(OdmrSettings):
     search_center: Hertz | None = Described(
         default=None, description="where to look for the centre of the lines; estimated from the pressure if not given"
     )
-    search_span: Hertz = Described(default=700e6, description="width of the coarse sweep")
-    search_step: Hertz = Described(default=4e6, description="step of the coarse sweep")
+    search_span: Hertz = Described(default=700e6, gt=0, description="width of the coarse sweep")
+    search_step: Hertz = Described(default=4e6, ge=1e3, description="step of the coarse sweep")
     search_frames: int = Described(default=2, ge=1, le=100, description="frames per frequency of the coarse sweep")
 
 
@@ -33,17 +35,29 @@ class ProtocolSettings(SearchSettings):
 
     base_temperature: Kelvin = Described(default=20.0, description="lowest temperature of the protocol")
     normal_temperature: Kelvin = Described(default=110.0, description="above every Tc; the reference is taken here")
-    temperature_rate: KelvinPerSecond = Described(default=5 / 60, description="temperature ramp while measuring")
-    cooling_rate: KelvinPerSecond = Described(default=8 / 60, description="temperature ramp while cooling down")
-    field_rate: TeslaPerSecond = Described(default=2e-4, description="field ramp")
+    temperature_rate: KelvinPerSecond = Described(default=5 / 60, gt=0, description="temperature ramp while measuring")
+    cooling_rate: KelvinPerSecond = Described(default=8 / 60, gt=0, description="temperature ramp while cooling down")
+    field_rate: TeslaPerSecond = Described(default=2e-4, gt=0, description="field ramp")
     residual_bias: Tesla = Described(
         default=20e-4,
+        ge=0,
         description="field, both ways, at which the residual is measured; 0 does not",
     )
 
     redos: int = Described(
         default=0, ge=0, le=10, description="how often a protocol whose history turns out invalid is begun again"
     )
+
+    @model_validator(mode="after")
+    def _between_two_temperatures(self) -> Self:
+        if self.normal_temperature <= self.base_temperature:
+            raise ValueError(
+                f"normal_temperature {self.normal_temperature:g} K must lie above base_temperature "
+                f"{self.base_temperature:g} K"
+            )
+        if getattr(self, "field", None) == 0:
+            raise ValueError("field: there is nothing to map in 0 G; the protocol needs a field that is on")
+        return self
 
     def claim(self, protocol: str, field: float) -> Claim:
         """Return what the history is claimed to be, at nominal `field` (T)."""
@@ -65,12 +79,22 @@ def search(rig: RigDevices, parameters: SearchSettings, field: float) -> Plan:
     return windows
 
 
+def require_normal(rig: RigDevices, temperature: float, key: str = "normal_temperature") -> None:
+    """Refuse a normal state at `temperature` (K) that lies below what the sample file calls its highest Tc."""
+    if temperature <= rig.sample.expected_tc:
+        raise LimitError(
+            f"{key} {temperature:g} K is not above Tc: sample {rig.sample.name!r} expects up to "
+            f"{rig.sample.expected_tc:g} K (expected_tc in its file)"
+        )
+
+
 def begin_normal(rig: RigDevices, p: ProtocolSettings, field: float) -> Plan:
     """Go above Tc, find the lines, cancel the residual field, take the reference at `field` (T); returns `Windows`.
 
     The residual comes before the reference: a map is compared with the reference at the same current, so both must
     count it as part of H.
     """
+    require_normal(rig, p.normal_temperature)
     yield from change_temperature(rig, p.normal_temperature, p.cooling_rate)
     yield from ramp_field(rig, field, p.field_rate)
     windows = yield from search(rig, p, field)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 from bluesky import plan_stubs as bps
 from pydantic import Field as Described
+from pydantic import model_validator
 
 from nvscope.devices.rig import RigDevices
 from nvscope.plans import Sequence, change_temperature, odmr_map, ramp_field
@@ -17,6 +20,15 @@ class Parameters(ProtocolSettings):
 
     field: Tesla = Described(default=150e-4, description="field applied from above Tc")
     temperatures: tuple[Kelvin, ...] = Described(default=(), description="temperatures mapped while cooling")
+
+    @model_validator(mode="after")
+    def _on_the_way(self) -> Self:
+        low, high = self.base_temperature, self.normal_temperature
+        if any(not low < t < high for t in self.temperatures) or len(set(self.temperatures)) < len(self.temperatures):
+            raise ValueError(
+                f"temperatures must differ and lie between base_temperature {low:g} K and normal_temperature {high:g} K"
+            )
+        return self
 
 
 def plan(rig: RigDevices, p: Parameters) -> Plan:

@@ -24,7 +24,7 @@ class Parameters(ProtocolSettings):
     frames: int = Described(
         default=16, ge=1, le=1000, description="frames per frequency and sweep; at H = 0 a field moves the lines little"
     )
-    quench_rate: TeslaPerSecond = Described(default=5e-4, description="rate at which the field is taken away")
+    quench_rate: TeslaPerSecond = Described(default=5e-4, gt=0, description="rate at which the field is taken away")
 
 
 def plan(rig: RigDevices, p: Parameters) -> Plan:

@@ -17,7 +17,7 @@ from nvscope.errors import HistoryInvalid
 from nvscope.plans import Sequence, Windows, announce, certify, change_temperature, odmr_map, ramp_field, screened
 from nvscope.plans.verbs import Plan, value_of
 from nvscope.units import Kelvin, Tesla
-from nvscope_sequences.common import ProtocolSettings, search
+from nvscope_sequences.common import ProtocolSettings, require_normal, search
 
 
 class WarmingSettings(ProtocolSettings):
@@ -36,8 +36,6 @@ class WarmingSettings(ProtocolSettings):
     def _ascending(self) -> Self:
         if any(later <= earlier for earlier, later in pairwise((self.base_temperature, *self.temperatures))):
             raise ValueError("temperatures must ascend and lie above base_temperature: the sample is only ever warmed")
-        if self.normal_temperature <= self.base_temperature:
-            raise ValueError("normal_temperature must lie above base_temperature")
         return self
 
 
@@ -60,6 +58,7 @@ def warm_and_map(rig: RigDevices, p: WarmingSettings, windows: Windows, field: f
 
 def plan(rig: RigDevices, p: Parameters) -> Plan:
     """Ask what the history is, find the lines, warm and map, take the reference above Tc in the same field."""
+    require_normal(rig, p.normal_temperature)
     yield from bps.open_run({"sequence": "fw"})
     temperature = yield from value_of(rig.cryostat, "temperature")
     yield from value_of(rig.magnet, "field")

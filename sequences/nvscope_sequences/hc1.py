@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Self
 
 import numpy as np
 from bluesky import plan_stubs as bps
 from pydantic import Field as Described
+from pydantic import model_validator
 
 from nvscope.devices.rig import RigDevices
 from nvscope.plans import Sequence, odmr_map, ramp_field
@@ -21,6 +23,12 @@ class Parameters(ProtocolSettings):
     lowest: Tesla = Described(default=60e-4, gt=0, description="first field; two lines must be resolved")
     highest: Tesla = Described(default=180e-4, gt=0, description="last field")
     points: int = Described(default=5, ge=2, le=200, description="number of fields")
+
+    @model_validator(mode="after")
+    def _rising(self) -> Self:
+        if self.lowest >= self.highest:
+            raise ValueError(f"lowest {self.lowest * 1e4:g} G must lie below highest {self.highest * 1e4:g} G")
+        return self
 
 
 def plan(rig: RigDevices, p: Parameters) -> Plan:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 import numpy as np
 from bluesky import plan_stubs as bps
 from pydantic import Field as Described
+from pydantic import model_validator
 
 from nvscope.config import Frozen
 from nvscope.devices.rig import RigDevices
@@ -22,9 +25,15 @@ class Parameters(Frozen):
     highest: Amperes = Described(default=1e-3, gt=0, description="largest current")
     points: int = Described(default=9, ge=2, le=1000, description="currents, evenly spaced in their logarithm")
     power_limit: Watts = Described(default=1e-5, gt=0, description="a curve ends where I²R would exceed this")
-    temperature_rate: KelvinPerSecond = Described(default=8 / 60, description="temperature ramp")
-    field_rate: TeslaPerSecond = Described(default=5e-4, description="field ramp")
+    temperature_rate: KelvinPerSecond = Described(default=8 / 60, gt=0, description="temperature ramp")
+    field_rate: TeslaPerSecond = Described(default=5e-4, gt=0, description="field ramp")
     readings: int = Described(default=20, ge=2, le=10000, description="readings averaged")
+
+    @model_validator(mode="after")
+    def _rising(self) -> Self:
+        if self.lowest >= self.highest:
+            raise ValueError(f"lowest {self.lowest:g} A must lie below highest {self.highest:g} A")
+        return self
 
 
 def plan(rig: RigDevices, p: Parameters) -> Plan:

@@ -19,11 +19,11 @@ class Parameters(Frozen):
     temperatures: tuple[Kelvin, ...] = Described(
         default=(20.0, 60.0), min_length=1, description="temperatures at which the field is swept"
     )
-    field: Tesla = Described(default=150e-4, description="the field is swept from minus to plus this and back")
+    field: Tesla = Described(default=150e-4, gt=0, description="the field is swept from minus to plus this and back")
     points: int = Described(default=13, ge=2, le=1000, description="fields in each direction")
-    temperature_rate: KelvinPerSecond = Described(default=8 / 60, description="temperature ramp")
-    field_rate: TeslaPerSecond = Described(default=5e-4, description="field ramp")
-    excitation: Amperes = Described(default=1e-4, description="transport current")
+    temperature_rate: KelvinPerSecond = Described(default=8 / 60, gt=0, description="temperature ramp")
+    field_rate: TeslaPerSecond = Described(default=5e-4, gt=0, description="field ramp")
+    excitation: Amperes = Described(default=1e-4, gt=0, description="transport current")
     readings: int = Described(default=20, ge=2, le=10000, description="readings averaged")
 
 

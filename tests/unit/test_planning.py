@@ -87,6 +87,48 @@ def test_a_wrong_setting_is_a_usage_error(rig, setting, complaint):
         walk(rig, "zfc-fw", *([setting] if isinstance(setting, str) else setting))
 
 
+@pytest.mark.parametrize(
+    ("name", "setting", "complaint"),
+    [
+        ("find-lines", "search_step=0 MHz", "search_step: must be at least 0.001 MHz"),
+        ("find-lines", "search_step=2 kHz", "steps of 0.002 MHz has 350001 frequencies"),
+        ("find-lines", "search_center=9 GHz", "within this rig's limits"),
+        ("odmr", "exposure=1 h", "exposure: must be at most 60 s .got 3600 s"),
+        ("odmr", "window=10 GHz", r"step 2 \(map \(odmr\)\): frequencies .* GHz leave this rig's 1 to 4 GHz"),
+        ("zfc", "residual_bias=-20 G", "residual_bias: must be at least 0 G .got -20 G"),
+        ("zfc", "base_temperature=200 K", "normal_temperature 110 K must lie above base_temperature 200 K"),
+        ("zfc", "normal_temperature=70 K", "not above Tc: sample 'S1' expects up to 80 K"),
+        ("zfc-fw", "field=0 G", "field: there is nothing to map in 0 G"),
+        ("fw", "temperatures=30 K, 400 K", r"step 4 .*temperature 400 K is outside"),
+        ("fc", "temperatures=[]", None),
+        ("fc", "temperatures=200 K", "lie between base_temperature 20 K and normal_temperature 110 K"),
+        ("flux-trap", "quench_rate=0 G/s", "quench_rate: must be above 0 G/s"),
+        ("reference", "fields=0 G", "list one that is not 0 G"),
+        ("reference", "fields=0 G, 97 G", None),
+        ("hc1", "highest=10 G", "lowest 60 G must lie below highest 10 G"),
+        ("transport-rt", "base_temperature=200 K", "high_temperature 120 K must lie above base_temperature 200 K"),
+        ("transport-rt", "step=1 uK", "at most 5000 times the step"),
+        ("transport-rt", "excitations=0 A", "excitations.0: must be above 0 A"),
+        ("transport-rh", "field=900 G", r"step 2 .*field -900 G is beyond this rig's limit of ±200 G"),
+        ("transport-iv", "highest=1 uA", "lowest 1e-05 A must lie below highest 1e-06 A"),
+        ("check-contacts", "lowest=1 A", "lowest 1 A must lie below highest 0.001 A"),
+        ("calibrate-field", "lowest=190 G", "lowest 190 G must lie below highest 180 G"),
+        ("calibrate-microwave", "powers=0 dBm, 3 dBm, 0 dBm", "listed twice"),
+        ("calibrate-microwave", "powers=0 dBm, 3 dBm, 60 dBm", r"step \d+ .*60 dBm exceeds the limit of 10 dBm"),
+        ("calibrate-exposure", "laser_powers=0 W", "laser_powers.0: must be above 0"),
+        ("rotate-field", "field=97 G", "rotate-field needs a vector magnet"),
+        ("traction", "bias=20 G", "traction needs a vector magnet"),
+        ("overnight", "steps=[]", "the list is empty"),
+    ],
+)
+def test_every_sequence_refuses_what_makes_no_sense(rig, name, setting, complaint):
+    if complaint is None:
+        assert walk(rig, name, setting).points > 0
+        return
+    with pytest.raises((ConfigError, LimitError), match=complaint):
+        walk(rig, name, setting)
+
+
 def test_the_camera_is_asked_for_no_more_than_it_has(rig):
     with pytest.raises(LimitError, match="crop 40, 0, 30, 20 leaves the camera's image of 64 x 64 pixels"):
         walk(rig, "odmr", "crop=[40, 0, 30, 20]")
