@@ -52,7 +52,8 @@ def find_lines(
     if not _FEWEST <= frequencies <= _MOST:
         raise LimitError(
             f"the coarse sweep of {span / 1e6:.0f} MHz about {expected_center / 1e9:.3f} GHz in steps of "
-            f"{step / 1e6:g} MHz has {frequencies:.0f} frequencies within this rig's limits; {_FEWEST} to {_MOST} will do"
+            f"{step / 1e6:g} MHz has {frequencies:.0f} frequencies within this rig's limits; "
+            f"{_FEWEST} to {_MOST} will do"
         )
     axis = np.arange(low, high + step / 2, step)
     attrs = yield from _conditions(rig)
