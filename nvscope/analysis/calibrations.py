@@ -254,6 +254,8 @@ def _contacts(found: ContactCheck) -> Calibration:
             currents,
         ),
     ]
+    if math.isfinite(found.noise):
+        rows.append(("noise of the voltage", f"{found.noise * 1e9:.3g} nV", "1 σ of the mean of a point"))
     if math.isfinite(found.reciprocity):
         share = with_error(100 * found.reciprocity, 100 * found.reciprocity_err, "%")
         rows.append(("current and voltage leads exchanged", share, "largest relative change of R"))
@@ -268,7 +270,9 @@ def _contacts(found: ContactCheck) -> Calibration:
         rows.append(("not checked", "contact matrix, reciprocity, leakage", "the leads of this rig are wired for good"))
     numbers = {
         "troubles": list(found.troubles),
-        "nonlinearity": found.nonlinearity,
+        "nonlinearity": found.nonlinearity if math.isfinite(found.nonlinearity) else None,
+        "noise": found.noise if math.isfinite(found.noise) else None,
+        "broken": list(found.broken),
         "reciprocity": found.reciprocity if math.isfinite(found.reciprocity) else None,
         "lead": known,
         "leaks": [vars(leak).copy() for leak in found.leaks],

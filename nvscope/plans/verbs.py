@@ -94,11 +94,11 @@ def resistance_point(
     result = yield from measure_resistance(rig, current, readings, wiring, insulation=insulation)
     temperature = yield from value_of(rig.cryostat, "temperature")
     field = yield from value_of(rig.magnet, "field")
-    if wiring != STANDARD:
-        insulated = yield from value_of(rig.transport, "insulated")
+    insulated = bool((yield from value_of(rig.transport, "insulated")))
+    if insulated or wiring != STANDARD:
         # not the sample's resistance: it must not get into R(T)
         renamed = {f"transfer_{key}" if "resistance" in key else key: value for key, value in result.items()}
-        result = {**renamed, "wiring": list(wiring), "insulated": bool(insulated)}
+        result = {**renamed, "wiring": list(wiring), "insulated": insulated}
     point = {"purpose": purpose, "temperature": temperature, "field": field, **result, **(attrs or {})}
     yield Msg("transport_point", None, point)
     yield from bps.checkpoint()  # a pause from here on must not record it again

@@ -15,6 +15,7 @@ from pydantic import model_validator
 
 from nvscope.config import Frozen
 from nvscope.devices.rig import RigDevices
+from nvscope.devices.transport import STANDARD, Wiring
 from nvscope.errors import LimitError
 from nvscope.plans import Sequence, announce, change_temperature, resistance_point
 from nvscope.plans.verbs import Plan, value_of
@@ -55,7 +56,7 @@ def plan(rig: RigDevices, p: Parameters) -> Plan:
     temperature = yield from value_of(rig.cryostat, "temperature")
     yield from change_temperature(rig, round(temperature, 1), p.temperature_rate)
     for current in np.geomspace(p.lowest, p.highest, p.points):
-        yield from resistance_point(rig, "check-contacts", float(current), p.readings, {"check": "linearity"})
+        yield from measure(rig, p, "linearity", float(current))
     if rig.transport.switchable:
         yield from switched(rig, p)
     else:
@@ -65,24 +66,22 @@ def plan(rig: RigDevices, p: Parameters) -> Plan:
 
 def switched(rig: RigDevices, p: Parameters) -> Plan:
     """Two-probe between all contacts, four-probe both ways round, current reversed, leakage to gasket and wire."""
-
-    def measure(check: str, wiring: tuple[str, str, str, str], *, current: float = p.excitation) -> Plan:
-        insulation = check == "leakage"
-        yield from resistance_point(
-            rig, "check-contacts", current, p.readings, {"check": check}, wiring, insulation=insulation
-        )
-
     for a, b in combinations(CONTACTS, 2):
-        yield from measure("two-probe", (a, b, a, b))
+        yield from measure(rig, p, "two-probe", p.excitation, (a, b, a, b))
     for a, b, c, d in CONFIGURATIONS:
-        yield from measure("four-probe", (a, b, c, d))
-        yield from measure("exchanged", (c, d, a, b))
-    yield from measure("reversed", ("I-", "I+", "V+", "V-"))
+        yield from measure(rig, p, "four-probe", p.excitation, (a, b, c, d))
+        yield from measure(rig, p, "exchanged", p.excitation, (c, d, a, b))
+    yield from measure(rig, p, "reversed", p.excitation, ("I-", "I+", "V+", "V-"))
     for contact in CONTACTS:
         for metal in ("gasket", "wire"):
-            yield from measure("leakage", (contact, metal, contact, metal), current=p.leakage_current)
+            yield from measure(rig, p, "leakage", p.leakage_current, (contact, metal, contact, metal))
     # the last measurement leaves the leads as every other protocol wants them
-    yield from resistance_point(rig, "check-contacts", p.excitation, p.readings, {"check": "repeat"})
+    yield from measure(rig, p, "repeat", p.excitation)
+
+
+def measure(rig: RigDevices, p: Parameters, check: str, current: float, wiring: Wiring = STANDARD) -> Plan:
+    """Measure one resistance; that no current flows is a result here, for the report to name the contact."""
+    yield from resistance_point(rig, "check-contacts", current, p.readings, {"check": check}, wiring, insulation=True)
 
 
 sequence = Sequence("check-contacts", "linearity, contact matrix, reciprocity and leakage", Parameters, plan)

@@ -21,6 +21,7 @@ from nvscope_simulators.nidaqmx_server import NIDAQmxServer
 from nvscope_simulators.ports import TriggerBus
 from nvscope_simulators.tcp import Delivery, Faults, TcpServer
 from nvscope_simulators.timeline import Timeline
+from nvscope_simulators.world.cell import Cell, read_detail
 
 WIRE_KINDS: Mapping[str, str] = {
     "drop": "the connection is cut and the message lost",
@@ -177,12 +178,22 @@ class FaultPlan:
 
     def _check(self, place: int, spec: FaultSpec, instrument: Any, *, served: bool) -> None:
         model = instrument.model
-        possible = {*(WIRE_KINDS if served else ()), *TRIGGER_KINDS, *TROUBLES.get(model, ())}
+        triggered = () if isinstance(instrument, Cell) else TRIGGER_KINDS
+        possible = {*(WIRE_KINDS if served else ()), *triggered, *TROUBLES.get(model, ())}
         if spec.kind not in possible:
             raise ConfigError(
                 f"{self._source}: faults[{place}].kind: {model} cannot have {spec.kind!r}; "
                 f"possible: {', '.join(sorted(possible))}"
             )
+        if isinstance(instrument, Cell):
+            if not spec.timed:
+                raise ConfigError(
+                    f"{self._source}: faults[{place}]: the cell hears no messages; say when with at alone"
+                )
+            try:
+                read_detail(spec.kind, spec.detail)
+            except ValueError as error:
+                raise ConfigError(f"{self._source}: faults[{place}].detail: {error}") from None
         if spec.timed and spec.kind in _ON_REPLY and spec.at is not None:
             raise ConfigError(
                 f"{self._source}: faults[{place}]: {spec.kind!r} strikes on a message; "

@@ -26,6 +26,8 @@ from nvscope_simulators.nidaqmx_server import NIDAQmxServer, NISettings
 from nvscope_simulators.ports import Ports
 from nvscope_simulators.tcp import serve_tcp
 from nvscope_simulators.timeline import Timeline
+from nvscope_simulators.world.cell import NAME as CELL
+from nvscope_simulators.world.cell import Cell
 from nvscope_simulators.world.lab_world import LabWorld, build_world
 from nvscope_simulators.world.settings import WorldSettings
 from nvscope_simulators.world.truth import TruthWriter
@@ -104,7 +106,8 @@ class Lab:
             self.timeline, self.ports, request.sample, request.loading, world_settings, self._seed
         )
         self.faults = FaultPlan(request.rig.faults, request.source, self.timeline, self.ports.triggers, self._seed)
-        self.faults.check_names(list(self.settings.instruments))
+        self.faults.check_names([*self.settings.instruments, CELL])
+        self.faults.attach(CELL, Cell(self.world.leads))
         self.clock = ClockServer(self.timeline, request.factor)
         self._stops: list[Callable[[], Any]] = []
         self.addresses: dict[str, dict[str, str]] = {}

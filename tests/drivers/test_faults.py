@@ -17,6 +17,8 @@ from nvscope_simulators.instruments.catalogue import MODELS
 from nvscope_simulators.instruments.troubles import TROUBLES
 from nvscope_simulators.lab import Lab, LabRequest
 from nvscope_simulators.nidaqmx_server import NIDAQmxServer, NISettings
+from nvscope_simulators.world.cell import Cell
+from nvscope_simulators.world.conductor import Leads
 
 from nvscope.config import Loading, Sample, read_model
 from nvscope.config import Rig as RigModel
@@ -120,7 +122,7 @@ def test_command_line_form_is_the_same_table(rig) -> None:  # type: ignore[no-un
 def test_every_trouble_exists_in_its_instrument() -> None:
     """Every named trouble can begin and end on a fresh instrument."""
     seen = set()
-    others = (NIDAQmxServer(BenchWorld(), NISettings()), CameraLink(BenchWorld(), CameraSettings()))
+    others = (NIDAQmxServer(BenchWorld(), NISettings()), CameraLink(BenchWorld(), CameraSettings()), Cell(Leads()))
     for instrument in (*(build(model, BenchWorld()) for model in MODELS), *others):
         for kind, trouble in TROUBLES.get(instrument.model, {}).items():
             trouble(instrument, True, "")

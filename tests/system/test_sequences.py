@@ -149,6 +149,21 @@ def test_contacts_are_checked_through_a_matrix(nvscope, tmp_path):
     assert all(4.5 < ohms < 5.6 for ohms in found["lead"].values())
 
 
+def test_bad_contacts_are_named_with_a_number(nvscope, tmp_path):
+    faults = [
+        part
+        for text in ("leak-gasket, detail=I+ 2 Mohm", "contact-noisy, detail=V+ 50 uV")
+        for part in ("--fault", f"instrument=cell, at=0 s, kind={text}")
+    ]
+    done = nvscope("run", "check-contacts", "--rig", "simulated-contacts", "--pixels", "8x8", *faults, runs=tmp_path)
+    assert done.code == 0, done.output
+    found = numbers(done)["contacts"]
+    assert any("leakage to the gasket: 2e+06 Ω" in text for text in found["troubles"]), found["troubles"]
+    assert any("noisy at V+" in text for text in found["troubles"]), found["troubles"]
+    # 50 µV in each of 20 readings
+    assert found["noise"] == pytest.approx(50e-6 / 20**0.5, rel=0.5)
+
+
 def test_traction_finds_the_stress_without_being_told(nvscope, tmp_path):
     """The whole way on 16 × 16 pixels: lines of four groups that overlap, some up and some down, one hardly seen."""
     done = nvscope("run", "traction", "--rig", "simulated-vector", "--pixels", "16x16", runs=tmp_path)

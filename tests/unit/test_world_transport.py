@@ -129,7 +129,7 @@ def test_broken_contacts():
 
 
 def test_leakage_shunts_the_sample():
-    seen, supplied = voltages(LAW, Leads(leakage=11.0), REST, 1e-3, 0.0)
+    seen, supplied = voltages(LAW, Leads(leaks={("I+", "wire"): 5.0, ("I-", "wire"): 6.0}), REST, 1e-3, 0.0)
     assert seen == pytest.approx(1e-3)
     assert supplied == pytest.approx(5.5e-3)
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from nvscope_simulators.world.cell import KINDS
+
 Trouble = Callable[[Any, bool, str], None]
 
 
@@ -18,6 +20,10 @@ def _sensor(kind: str) -> Trouble:
 
 def _heater(kind: str) -> Trouble:
     return lambda ls, on, detail: ls.set_heater_fault(int(detail or 1), kind if on else "none")
+
+
+def _in_cell(kind: str) -> Trouble:
+    return lambda cell, on, detail: cell.strike(kind, on, detail)
 
 
 def _at_start(run: Callable[[Any], None]) -> Trouble:
@@ -82,5 +88,6 @@ TROUBLES: Mapping[str, Mapping[str, Trouble]] = {
         "reading-bogus": _at_start(lambda supply: supply.spoil_next_reading()),
     },
     "E-709": {"servo-lost": _at_start(lambda piezo: piezo.lose_servo())},
+    "cell": {kind: _in_cell(kind) for kind in KINDS},
     "SR830": {"contact-open": lambda lockin, on, _: lockin.set_contact_open(on)},
 }

@@ -47,6 +47,11 @@ class ArrayConductor:
         return four, 2 * four
 
 
+CONTACTS = ("I+", "I-", "V+", "V-")
+METALS = ("gasket", "wire")
+"""What else in the cell conducts: the gasket, and the wire that carries the microwaves."""
+
+
 @dataclass
 class Leads:
     """The state of the leads; faults change it.
@@ -54,13 +59,26 @@ class Leads:
     Attributes
     ----------
     open : set of str
-        Broken contacts, of I+, I-, V+, V-.
-    leakage : float
-        Resistance (ohm) between the current leads past the sample, through the gasket.
+        Broken contacts, of `CONTACTS`.
+    leaks : mapping of (contact, metal) to float
+        Resistance (ohm) from a contact to gasket or wire, where the insulation is bad.
+    noise : mapping of str to float
+        Voltage (V, 1 σ in every reading) that a bad contact adds where the voltmeter is on it.
     """
 
     open: set[str] = field(default_factory=set)
-    leakage: float = math.inf
+    leaks: dict[tuple[str, str], float] = field(default_factory=dict)
+    noise: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def leakage(self) -> float:
+        """Resistance (ohm) from one current lead to the other past the sample, by way of gasket and wire."""
+        paths = (self.leaks.get(("I+", m), math.inf) + self.leaks.get(("I-", m), math.inf) for m in METALS)
+        return 1 / total if (total := sum(1 / path for path in paths)) else math.inf
+
+    def noise_between(self, positive: str, negative: str) -> float:
+        """Return the noise (V, 1 σ) of a voltmeter between two contacts."""
+        return math.hypot(self.noise.get(positive, 0.0), self.noise.get(negative, 0.0))
 
 
 @dataclass(frozen=True)

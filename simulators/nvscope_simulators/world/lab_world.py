@@ -11,7 +11,15 @@ from numpy.typing import NDArray
 from nvscope.config import Loading, Sample
 from nvscope_simulators.ports import Ports
 from nvscope_simulators.timeline import Timeline
-from nvscope_simulators.world.conductor import ArrayConductor, Conductor, Disturbance, Leads, SampleConductor, voltages
+from nvscope_simulators.world.conductor import (
+    CONTACTS,
+    ArrayConductor,
+    Conductor,
+    Disturbance,
+    Leads,
+    SampleConductor,
+    voltages,
+)
 from nvscope_simulators.world.field import Magnets
 from nvscope_simulators.world.geometry import Array, make_grid, region
 from nvscope_simulators.world.maps import SampleMaps, resample, sample_maps
@@ -22,7 +30,7 @@ from nvscope_simulators.world.sample_state import make_magnetism
 from nvscope_simulators.world.settings import WorldSettings
 from nvscope_simulators.world.thermal import Thermal
 from nvscope_simulators.world.transport import Network
-from nvscope_simulators.world.wiring import switched
+from nvscope_simulators.world.wiring import COLUMNS, switched
 
 _MEMORY_STEP = 0.05  # K: the memory is told of every such step below the highest Tc
 _LIGHT_TIME = 0.3  # s in which the illuminated crystal follows its heat
@@ -139,7 +147,7 @@ class LabWorld:
 
     def four_probe_voltage(self, current: float) -> float:
         """Return the voltage (V) between the inner contacts at `current` (A): thermoelectric offset and pickup in."""
-        return self._voltages(current)[0]
+        return self._voltages(current)[0] + self._contact_noise()
 
     def two_probe_voltage(self, current: float) -> float:
         """Return the voltage (V) the current source has to supply, leads included; infinite without a path."""
@@ -153,6 +161,14 @@ class LabWorld:
             return four * current + self._offset(), 0.0 if current == 0 else two * current
         resistances = self.resistances(current)
         return voltages(law, self.leads, resistances, current, self._offset())
+
+    def _contact_noise(self) -> float:
+        """What bad contacts add to this reading (V)."""
+        if not self.leads.noise:  # else every reading would draw, and a lab without the fault read other numbers
+            return 0.0
+        closed = self.ports.matrix.closed
+        seen = {row: COLUMNS[column] for row, column in closed} if closed is not None else dict(enumerate(CONTACTS))
+        return float(self.rng.normal(0.0, self.leads.noise_between(seen.get(2, ""), seen.get(3, ""))))
 
     def _offset(self) -> float:
         room, sample = self.settings.cryostat.room_temperature, self._thermal.temperature("sample")

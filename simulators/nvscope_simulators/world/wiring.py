@@ -11,11 +11,10 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from nvscope_simulators.world.conductor import Leads
+from nvscope_simulators.world.conductor import CONTACTS, METALS, Leads
 from nvscope_simulators.world.geometry import Array
 
-CONTACTS = ("I+", "I-", "V+", "V-")
-COLUMNS = (*CONTACTS, "gasket", "wire")
+COLUMNS = (*CONTACTS, *METALS)
 """What the columns of the matrix are wired to; its rows are I+, I-, V+, V- of source and voltmeter."""
 
 _RELAY = 0.1
@@ -39,7 +38,7 @@ def switched(
     lead_resistance : float
         Of each lead (ohm).
     leads : Leads
-        Broken contacts, and leakage between the current leads through the gasket.
+        Broken contacts, and leaks from contacts to gasket and wire.
     closed : iterable of (row, column)
         Relays, counted from 0.
     """
@@ -57,11 +56,9 @@ def switched(
     for number, name in enumerate(CONTACTS):
         if name not in leads.open:
             link(_PADS + number, _TERMINALS + number, lead_resistance)
-        for metal in (4, 5):
-            link(_TERMINALS + number, _TERMINALS + metal, _INSULATION)
-    if math.isfinite(leads.leakage):
-        for number in (0, 1):
-            link(_TERMINALS + number, _TERMINALS + 4, leads.leakage / 2)
+        for place, metal in enumerate(METALS):
+            leak = leads.leaks.get((name, metal), _INSULATION)
+            link(_TERMINALS + number, _TERMINALS + len(CONTACTS) + place, leak)
     connected = set()
     for row, column in closed:
         link(_ROWS + row, _TERMINALS + column, _RELAY)
