@@ -100,12 +100,13 @@ class Watcher:
     def __init__(self, window: Window) -> None:
         self.window = window
         self.late: list[float] = []
+        self.turns: list[float] = []
         self.memory: list[tuple[float, float]] = []
         self.busy: list[float] = []
         for owner, name in ((window, "redraw"), (window.desk, "step")):
             self._time(owner, name)
         self._process = psutil.Process()
-        self._last = time.monotonic()
+        self._last, self._worked = time.monotonic(), time.thread_time()
         self._timer = QTimer()
         self._timer.setInterval(TICK)
         self._timer.timeout.connect(self._tick)
@@ -129,9 +130,10 @@ class Watcher:
         self.busy.append(time.thread_time() - began)
 
     def _tick(self) -> None:
-        now = time.monotonic()
+        now, worked = time.monotonic(), time.thread_time()
         self.late.append(max(0.0, now - self._last - TICK / 1000))
-        self._last = now
+        self.turns.append(worked - self._worked)
+        self._last, self._worked = now, worked
 
     def _weigh(self) -> None:
         self.memory.append((time.monotonic(), self._process.memory_info().rss / 1e6))
@@ -209,8 +211,10 @@ def report(watcher: Watcher, redraws: int, cpu: float, seconds: float, load: flo
     print(
         f"event loop    median {np.median(late):.1f} ms late, 99 % {np.percentile(late, 99):.1f}, most {late.max():.1f}"
     )
-    busy = 1e3 * np.array(watcher.busy)
-    print(f"one turn      99 % {np.percentile(busy, 99):.1f} ms of the processor, most {busy.max():.1f}")
+    turns, busy = 1e3 * np.array(watcher.turns), 1e3 * np.array(watcher.busy)
+    print(f"one turn      99 % {np.percentile(turns, 99):.1f} ms of the processor with painting, most {turns.max():.1f}")
+    print(f"  of Python   99 % {np.percentile(busy, 99):.1f} ms, most {busy.max():.1f}")
+    print(f"drawing       {100 * turns.sum() / 1e3 / seconds:.0f} % of one core in the thread that draws")
     print(f"processor     {100 * cpu / seconds:.0f} % of one core")
     print(f"memory        {memory[0]:.0f} -> {memory[-1]:.0f} MB, {60 * slope:+.2f} MB/min over the second half")
 

@@ -60,6 +60,7 @@ class SpectrumSums:
             self.bin += 1
         self.shape = shape
         self._sums: NDArray[Any] | None = None
+        self._mean: tuple[int, NDArray[np.float32]] | None = None
         self._origin = "live"
 
     @staticmethod
@@ -124,5 +125,8 @@ class SpectrumSums:
         """Return the mean frame over all frequencies (counts), shape (y, x) of the bins; None without any frame."""
         if self._sums is None or not self.frames.any():
             return None
-        weight = np.float32(self.frames.sum() * self.bin**2)
-        return np.asarray(self._sums.sum(axis=0, dtype=np.float64) / weight, np.float32)
+        total = int(self.frames.sum())
+        if self._mean is None or self._mean[0] != total:
+            weight = np.float32(total * self.bin**2)
+            self._mean = total, np.asarray(self._sums.sum(axis=0, dtype=np.float64) / weight, np.float32)
+        return self._mean[1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Hashable
 from typing import Any, Literal
 
@@ -24,6 +25,8 @@ from nvscope.stream.control import Region as RunRegion
 
 _LEAST_DRIFT = 1e-3
 """Pixels below which there is no arrow to draw."""
+_PACE = 0.15
+"""Wall seconds between changes of numbers and histogram while frames come: nobody reads 30 a second."""
 _RED = np.array([255, 40, 60, 255], np.uint8)
 
 
@@ -76,6 +79,10 @@ class CameraView(View):
         self._image: NDArray[Any] | None = None
         self._levelled: tuple[float, float] | None = None
         self._saturated = 0
+        self._counted: tuple[Any, ...] = (None,)
+        self._told: Hashable = None
+        self._told_at = -math.inf
+        self._owed = False
 
     def _fill_regions_menu(self) -> None:
         menu = QMenu(self.regions)
@@ -128,6 +135,7 @@ class CameraView(View):
             self.desk.shown,
             self.desk.selection_revision,
             self.outlines.isChecked(),
+            self._owed and self._rested(),
         )
 
     def restyle(self, theme: Theme) -> None:
@@ -148,19 +156,32 @@ class CameraView(View):
         if image is not self._image or self.levels != self._levelled:
             self._image = image
             self._draw_picture(image)
-        if self._saturated:
-            text += f' · <span style="color:{self.theme.error}">{self._saturated} saturated</span>'
         self.plot.set_pixel_size(session.pixel_size())
         self.plot.set_cursor(selection.cursor)
         self.plot.set_pins(selection.pins, self.theme)
         self.plot.set_region(selection.region)
         self._draw_outlines()
+        asked = (selection.cursor, id(session), self.levels, self.theme.mode)
+        self._owed = not (self._forced or asked != self._told or self._rested())
+        if not self._owed:
+            self._told, self._told_at = asked, time.monotonic()
+            self._tell(image, text)
+
+    def _rested(self) -> bool:
+        return time.monotonic() - self._told_at > _PACE
+
+    def _tell(self, image: NDArray[Any], text: str) -> None:
+        """Draw the histogram, and write what is beneath the picture."""
+        if (counted := (self.levels, self.theme.mode)) != self._counted[1:] or image is not self._counted[0]:
+            self._counted = (image, *counted)
+            self.histogram.show(image, self.levels or (0.0, 1.0))
+        if self._saturated:
+            text += f' · <span style="color:{self.theme.error}">{self._saturated} saturated</span>'
         drift = self._draw_drift()
-        cursor = selection.cursor
+        cursor = self.desk.selection.cursor
         if cursor is not None and cursor[0] < image.shape[0] and cursor[1] < image.shape[1]:
             text += f" · {image[cursor]:.0f} at ({cursor[1]}, {cursor[0]})"
-        text += drift
-        self.readout.setText(text)
+        self.readout.setText(text + drift)
 
     def auto_levels(self) -> None:
         """Fit the levels to the frame shown."""
@@ -200,7 +221,6 @@ class CameraView(View):
             self.levels = spread_limits(few.astype(np.float64))
         self._levelled = self.levels
         self.plot.show_array(image, self.levels)
-        self.histogram.show(image, self.levels)
         self._saturated = self._mark_saturation(image, self.desk.session.saturation())
 
     def _mark_saturation(self, image: NDArray[Any], limit: float) -> int:

@@ -9,11 +9,13 @@ import pyqtgraph as pg
 from numpy.typing import NDArray
 from PySide6.QtCore import QObject, Signal
 
-from nvscope.gui.widgets.plotting import bare, brush, dress, pen
+from nvscope.gui.widgets.plotting import bare, brush, dress, pen, steady
 from nvscope.gui.widgets.theme import Theme, px
 
 _BINS = 128
 _MOST_PIXELS = 65536
+_GIVE = 0.04
+"""Part of the range of counts by which the axis is longer than it, on either side."""
 
 
 class Histogram(QObject):
@@ -34,6 +36,7 @@ class Histogram(QObject):
         self.plot.addItem(self._region, ignoreBounds=True)
         self._region.sigRegionChangeFinished.connect(self._report)
         self._quiet = False
+        self._span = (0.0, 0.0)
 
     def restyle(self, theme: Theme) -> None:
         """Take other colours."""
@@ -51,14 +54,15 @@ class Histogram(QObject):
     def show(self, image: NDArray[Any], levels: tuple[float, float]) -> None:
         """Show the histogram of an image (thinned if large) and the levels."""
         flat = image.ravel()
-        few = flat[:: max(1, flat.size // _MOST_PIXELS)]
+        few = flat[:: (flat.size // _MOST_PIXELS) | 1]  # an odd stride, which sees every column
         low, high = float(few.min()), float(few.max())
-        edges = np.linspace(low, high if high > low else low + 1, _BINS + 1)
-        counts, _ = np.histogram(few, edges)
+        counts, edges = np.histogram(few, _BINS, (low, high if high > low else low + 1))
         # the root shows a few bright pixels beside many dark ones
         self._curve.setData(edges, np.sqrt(counts))
-        span = (min(edges[0], levels[0]), max(edges[-1], levels[1]))
-        self.plot.setXRange(*span, padding=0.03)
+        span = steady(self._span, min(low, levels[0]), max(high, levels[1]), _GIVE)
+        if span != self._span:
+            self._span = span
+            self.plot.setXRange(*span, padding=0.0)
         self._quiet = True
         try:
             self._region.setRegion(levels)

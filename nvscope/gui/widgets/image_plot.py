@@ -59,6 +59,8 @@ class ImagePlot(QObject):
         self._roi.setVisible(False)
         self._pixel = math.nan
         self._quiet = False
+        self._drift: Hashable = None
+        self._crossed: Hashable = None
         for order, item in enumerate(
             (self.image, self.overlay, self._bar_shadow, self._bar, self._across, self._down, self._pins)
         ):
@@ -121,6 +123,9 @@ class ImagePlot(QObject):
 
     def set_cursor(self, cursor: tuple[int, int] | None) -> None:
         """Move the cross."""
+        if (crossed := (cursor, self._shape)) == self._crossed:
+            return
+        self._crossed = crossed
         for line in (self._across, self._down):
             line.setVisible(cursor is not None)
         if cursor is not None:
@@ -187,6 +192,9 @@ class ImagePlot(QObject):
     def set_drift(self, down: float, right: float, text: str) -> None:
         """Draw an arrow from the middle, this far (pixels), with a text beside it; an empty text takes it away."""
         height, width = self._shape
+        if (drift := (down, right, text, self._shape, px(100))) == self._drift:
+            return
+        self._drift = drift
         shown = bool(text) and min(self._shape) > 0
         for item in (self._arrow, self._arrow_shadow, self._arrow_text):
             item.setVisible(shown)

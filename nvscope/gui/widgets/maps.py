@@ -15,7 +15,7 @@ from nvscope.gui.model.quantities import QUANTITIES, Quantity
 from nvscope.gui.model.selection import RADII, Region, rectangle
 from nvscope.gui.model.statistics import centered_limits, spread_limits, statistics
 from nvscope.gui.widgets.image_plot import ImagePlot
-from nvscope.gui.widgets.plotting import Table
+from nvscope.gui.widgets.plotting import Table, remember
 from nvscope.gui.widgets.theme import Theme, class_map, color_map, px, ui_font
 from nvscope.gui.widgets.view import View
 
@@ -141,6 +141,7 @@ class MapsView(View):
             axis.setPen(pg.mkPen(theme.line))
             axis.setTextPen(pg.mkPen(theme.muted))
             axis.setTickFont(ui_font(11))
+            remember(axis)
         self.bar.getAxis("right").setWidth(px(58))
         self.bar.getAxis("right").enableAutoSIPrefix(False)
         self._label = ""

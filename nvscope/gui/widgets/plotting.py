@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PySide6.QtCore import QBuffer, QByteArray, QIODevice, QRectF, QSize
 from PySide6.QtGui import QColor, QImage, QPaintDevice, QPainter
 from PySide6.QtSvg import QSvgGenerator
+from PySide6.QtWidgets import QGraphicsItem
 
 from nvscope.gui.widgets.theme import Theme, px, ui_font, zoom
 
@@ -56,14 +57,33 @@ def dress(plot: Any, theme: Theme, *, left: str | None = None, bottom: str | Non
         if text is not None:
             axis.setLabel(text, **{"color": theme.text, "font-size": f"{px(size)}px"})
             axis.enableAutoSIPrefix(False)
+        remember(axis)
     plot.showGrid(x=True, y=True, alpha=0.10)
     plot.getViewBox().setBackgroundColor(None)
+
+
+def remember(axis: Any) -> None:
+    """Keep an axis as pixels until it changes: its text, laid out again for every frame, cost more than the frame."""
+    for item in (axis, axis.label):
+        item.setCacheMode(QGraphicsItem.CacheMode.DeviceCoordinateCache)
 
 
 def bare(plot: Any) -> None:
     """Take away pyqtgraph's own buttons and menus: the window has its own."""
     plot.hideButtons()
     plot.setMenuEnabled(False)
+
+
+def steady(shown: tuple[float, float], low: float, high: float, give: float = 0.05) -> tuple[float, float]:
+    """Return the range to show for data from `low` to `high`: `shown` while they fill it, so that no axis trembles.
+
+    A new one is longer than the data by `give` of their range on either side.
+    """
+    span = high - low if high > low else 1.0
+    left, right = shown
+    if left <= low <= left + 2.5 * give * span and right - 2.5 * give * span <= high <= right:
+        return shown
+    return low - give * span, low + span + give * span
 
 
 def pen(color: str, width: float = 1.5, alpha: float = 1.0, dash: Sequence[float] | None = None) -> Any:
@@ -147,6 +167,10 @@ def write_svg(view: Any, path: Path, background: str, title: str) -> None:
 
 
 def _render(view: Any, device: QPaintDevice, target: QRectF, background: str | None = None) -> None:
+    # what is kept as pixels for the screen would be pixels in a drawing too
+    kept = [(item, item.cacheMode()) for item in view.scene().items()]
+    for item, _ in kept:
+        item.setCacheMode(QGraphicsItem.CacheMode.NoCache)
     painter = QPainter(device)
     try:
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
@@ -155,3 +179,5 @@ def _render(view: Any, device: QPaintDevice, target: QRectF, background: str | N
         view.render(painter, target, view.viewport().rect())
     finally:
         painter.end()
+        for item, mode in kept:
+            item.setCacheMode(mode)

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import Any
 
 import numpy as np
-import pyqtgraph as pg
 from numpy.typing import NDArray
 from PySide6.QtWidgets import QLabel, QToolButton
 
 from nvscope.gui.desk import Desk
 from nvscope.gui.model.traces import CURSOR, Trace
-from nvscope.gui.widgets.plotting import Table, add_dots, add_line, bare, dress, pen
+from nvscope.gui.widgets.plotting import Table
+from nvscope.gui.widgets.spectrum_panel import SpectrumPanel
 from nvscope.gui.widgets.theme import Theme, px
 from nvscope.gui.widgets.view import View
 
@@ -61,9 +60,7 @@ class SpectrumView(View):
             "expected.</p>"
         )
         self.body.addWidget(self.parameters)
-        self._caption: Any = None
-        self._panels: list[tuple[Any, Any]] = []
-        self._windows: list[tuple[float, float]] = []
+        self._panels: list[SpectrumPanel] = []
 
     def key(self) -> Hashable:
         """Change with the spectra."""
@@ -73,7 +70,7 @@ class SpectrumView(View):
     def restyle(self, theme: Theme) -> None:
         """Take other colours."""
         super().restyle(theme)
-        self._windows = []
+        self._panels = []
 
     def draw(self) -> None:
         """Draw the spectra there are."""
@@ -81,19 +78,13 @@ class SpectrumView(View):
         if not found:
             self.source.setText("point at a map; spectra come with the first frames")
             self.parameters.setText("")
-            for upper, lower in self._panels:
-                upper.clear()
-                lower.clear()
+            for panel in self._panels:
+                panel.show([], components=False)
             return
         self._lay_out(windows(found[0].frequencies))
         self.source.setText(self.desk.spectrometer.source)
-        for upper, lower in self._panels:
-            upper.clear()
-            lower.clear()
-            zero = pg.InfiniteLine(0.0, angle=0, pen=pen(self.theme.muted, 1.0, 0.6))
-            lower.addItem(zero, ignoreBounds=True)
-        for trace in reversed(found):  # the cursor on top
-            self._draw_trace(trace)
+        for panel in self._panels:
+            panel.show(found, components=self.components.isChecked())
         self._set_ranges(found)
         self._write(found)
 
@@ -112,80 +103,33 @@ class SpectrumView(View):
         return Table(tuple(names), np.stack(columns, axis=1).tolist())
 
     def _lay_out(self, wanted: list[tuple[float, float]]) -> None:
-        if len(wanted) != len(self._windows):
+        if len(wanted) != len(self._panels):
             self.graphics.clear()
-            self._panels = []
-            for column in range(len(wanted)):
-                upper = self.graphics.addPlot(row=0, col=column)
-                lower = self.graphics.addPlot(row=1, col=column)
-                for plot in (upper, lower):
-                    bare(plot)
-                lower.setXLink(upper)
-                upper.getAxis("bottom").setStyle(showValues=False)
-                if column:
-                    upper.setYLink(self._panels[0][0])
-                    lower.setYLink(self._panels[0][1])
-                    for plot in (upper, lower):
-                        plot.getAxis("left").setStyle(showValues=False)
-                self._panels.append((upper, lower))
+            self._panels = [SpectrumPanel(self.graphics, i, window, self.theme) for i, window in enumerate(wanted)]
             layout = self.graphics.ci.layout
-            self._caption = self.graphics.addLabel(row=2, col=0, colspan=max(1, len(wanted)))
+            caption = self.graphics.addLabel(row=2, col=0, colspan=max(1, len(wanted)))
+            caption.setText("microwave frequency (GHz)", color=self.theme.text, size=f"{px(11)}px")
             layout.setRowStretchFactor(0, 3)
             layout.setRowStretchFactor(1, 1)
-            for column, (upper, lower) in enumerate(self._panels):
-                first = column == 0
-                dress(upper, self.theme, left="PL (%)" if first else None)
-                dress(
-                    lower,
-                    self.theme,
-                    left="resid. (%)" if first else None,
-                )
+            for column in range(len(wanted)):
                 layout.setColumnStretchFactor(column, 1)
-                for plot in (upper, lower):
-                    plot.getAxis("left").setWidth(px(52) if first else 8)
-            self._caption.setText("microwave frequency (GHz)", color=self.theme.text, size=f"{px(11)}px")
-        if wanted != self._windows:
-            self._windows = wanted
-            for (upper, _), (low, high) in zip(self._panels, wanted, strict=True):
-                upper.setXRange(low / 1e9, high / 1e9, padding=0.03)
+        for panel, window in zip(self._panels, wanted, strict=True):
+            if panel.window != window:
+                panel.move(window)
 
     def _set_ranges(self, found: list[Trace]) -> None:
-        """Make room for everything drawn in any panel; a linked axis would follow the first panel only."""
+        """Make room in every panel for what is drawn in any."""
         main = found[0]
         above = [100 * trace.signal / trace.level for trace in found]
         above += [100 * trace.fit.model / trace.level for trace in found if trace.fit is not None]
         below = [np.zeros(1)]
         if main.fit is not None and main.slot == CURSOR:
             below.append(100 * (main.signal - main.fit.at_data) / main.level)
-        for values, plot in ((above, self._panels[0][0]), (below, self._panels[0][1])):
+        for which, values in enumerate((above, below)):
             finite = np.concatenate(values)
             finite = finite[np.isfinite(finite)]
-            if finite.size:
-                low, high = float(finite.min()), float(finite.max())
-                plot.setYRange(low, high if high > low else low + 1.0, padding=0.06)
-
-    def _draw_trace(self, trace: Trace) -> None:
-        color = self.theme.place(trace.slot)
-        level = trace.level
-        main = trace.slot == CURSOR
-        for (upper, lower), (low, high) in zip(self._panels, self._windows, strict=True):
-            inside = (trace.frequencies >= low) & (trace.frequencies <= high)
-            f, y = trace.frequencies[inside] / 1e9, 100 * trace.signal[inside] / level
-            add_dots(upper, f, y, color, 4.5 if main else 3.5, alpha=0.9 if main else 0.6)
-            fit = trace.fit
-            if fit is None:
-                continue
-            fine = (fit.frequency >= low) & (fit.frequency <= high)
-            x = fit.frequency[fine] / 1e9
-            if self.components.isChecked() and main:
-                for part in fit.components:
-                    add_line(upper, x, 100 * part[fine] / level, pen(color, 1.0, 0.6, [4, 3]))
-            trusted = fit.status == "converged"
-            ink = pen(color, 2.0 if main else 1.4) if trusted else pen(color, 1.0, 0.6, [2, 3])
-            add_line(upper, x, 100 * fit.model[fine] / level, ink)
-            if main:
-                residual = 100 * (trace.signal - fit.at_data)[inside] / level
-                add_dots(lower, f, residual, color, 3.5, alpha=0.8)
+            for panel in self._panels if finite.size else ():
+                panel.reach(which, float(finite.min()), float(finite.max()))
 
     def _write(self, found: list[Trace]) -> None:
         parts = []

@@ -39,6 +39,7 @@ class View(QWidget):
         self.theme: Theme = DARK
         self._drawn: Hashable = None
         self._drawn_at = -math.inf
+        self._forced = False
         outer = QVBoxLayout(self)
         outer.setContentsMargins(6, 4, 6, 4)
         outer.setSpacing(3)
@@ -128,6 +129,7 @@ class View(QWidget):
         if wanted == self._drawn and not force:
             return False
         self._drawn = wanted
+        self._forced = force
         self.draw()
         self._drawn_at = time.monotonic()
         return True
