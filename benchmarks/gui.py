@@ -212,7 +212,9 @@ def report(watcher: Watcher, redraws: int, cpu: float, seconds: float, load: flo
         f"event loop    median {np.median(late):.1f} ms late, 99 % {np.percentile(late, 99):.1f}, most {late.max():.1f}"
     )
     turns, busy = 1e3 * np.array(watcher.turns), 1e3 * np.array(watcher.busy)
-    print(f"one turn      99 % {np.percentile(turns, 99):.1f} ms of the processor with painting, most {turns.max():.1f}")
+    print(
+        f"one turn      99 % {np.percentile(turns, 99):.1f} ms of the processor with painting, most {turns.max():.1f}"
+    )
     print(f"  of Python   99 % {np.percentile(busy, 99):.1f} ms, most {busy.max():.1f}")
     print(f"drawing       {100 * turns.sum() / 1e3 / seconds:.0f} % of one core in the thread that draws")
     print(f"processor     {100 * cpu / seconds:.0f} % of one core")

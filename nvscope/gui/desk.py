@@ -17,6 +17,7 @@ from nvscope.gui.mailbox import LinkReport, Mailbox
 from nvscope.gui.model.curves import Curves, Place, places
 from nvscope.gui.model.maps import MapStore, PointMaps, masked
 from nvscope.gui.model.methods import CriticalTemperature, Methods, Shift
+from nvscope.gui.model.picture import MapPicture, MapRequest, make_picture
 from nvscope.gui.model.points import PointRecord
 from nvscope.gui.model.selection import Selection
 from nvscope.gui.model.session import Session, Snapshot
@@ -70,6 +71,7 @@ class Desk:
         self._disk = Errands("disk")
         self._thought = Errands("thought")
         self._voice = Errands("voice")
+        self._easel = Errands("easel")
         self._archive: Archive | None = None
         self._retry_at = 0.0
         self._stale = False
@@ -114,7 +116,7 @@ class Desk:
     @property
     def idle(self) -> bool:
         """Whether everything asked for has come."""
-        return self._disk.idle and self._thought.idle
+        return self._disk.idle and self._thought.idle and self._easel.idle
 
     # --- the data timer --------------------------------------------------------------------------------------------
 
@@ -122,7 +124,7 @@ class Desk:
         """Take what has come, and ask for what is missing; bounded, never waits."""
         if self._mailbox is not None:
             self._read_mail(self._mailbox)
-        for errands in (self._disk, self._thought, self._voice):
+        for errands in (self._disk, self._thought, self._voice, self._easel):
             errands.deliver()
         self._ask_for_maps()
         self.selection.follow(self.session.regions)
@@ -265,6 +267,21 @@ class Desk:
         """Return pins and region on the image of the point looked at."""
         point = self.point
         return [] if point is None else places(self.selection, point.shape)
+
+    def picture(self, request: MapRequest, then: Callable[[MapPicture], None], *, now: bool = False) -> None:
+        """Have a map made ready to be drawn, in the background or `now`; the newest request wins."""
+        session, sources = self.session, request.sources
+
+        def done(outcome: Outcome) -> None:
+            if session is self.session and isinstance(outcome.result, MapPicture):
+                if outcome.result.ratio is not None and sources.ratio is None:
+                    session.remember_ratio(sources, outcome.result.ratio)
+                then(outcome.result)
+
+        if now:
+            done(Outcome(make_picture(self._methods, request)))
+        else:
+            self._easel.ask("map", lambda: make_picture(self._methods, request), done)
 
     def estimate(
         self, who: Hashable, data: Hashable, work: Callable[[], CriticalTemperature]
@@ -413,7 +430,7 @@ class Desk:
 
     def close(self) -> None:
         """End the background threads."""
-        for errands in (self._disk, self._thought, self._voice):
+        for errands in (self._disk, self._thought, self._voice, self._easel):
             errands.stop()
 
     def _selection_changed(self) -> None:

@@ -37,8 +37,8 @@ from nvscope.gui.widgets.view import View
 
 DATA_INTERVAL = 15
 """Milliseconds between looks at what has come."""
-REDRAW_INTERVAL = 34
-"""Milliseconds between redraws: at most 30 a second."""
+REDRAW_INTERVAL = 24
+"""Milliseconds between looks whether anything is to be redrawn: frames come 30 times a second, and none is to wait."""
 DRAW_BUDGET = 0.015
 """Wall seconds a redraw may take before the rest waits for the next: keys and mouse come in between."""
 FLICKER_INTERVAL = 500

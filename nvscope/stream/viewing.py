@@ -35,18 +35,21 @@ class Publisher(Link):
     def __init__(self, context: zmq.Context[zmq.Socket[bytes]], socket: zmq.Socket[bytes], peer: str) -> None:
         super().__init__(context, socket, peer)
         self._remembered: dict[type[Message], Packed] = {}
-        self._last_frame = -float("inf")
+        self._slot = -float("inf")
+        self._frame_interval = 0.0
 
     @classmethod
     def _prepare(cls, socket: zmq.Socket[bytes]) -> None:
         socket.xpub_verbose = True
 
     def wants_frame(self, interval: float) -> bool:
-        """Whether the last frame was published at least `interval` wall seconds ago; 0 publishes every one.
+        """Whether it is time to publish a frame if one each `interval` wall seconds is; 0 publishes every one.
 
-        A camera at 200 frames/s need not be shown faster than a screen: ask before packing.
+        A camera at 200 frames/s need not be shown faster than a screen: ask before packing. The mean rate is kept,
+        whatever the camera's: a wait since the last frame would be rounded up to the camera's next.
         """
-        return time.monotonic() - self._last_frame >= interval
+        self._frame_interval = interval
+        return time.monotonic() >= self._slot + interval
 
     def send(self, message: Message, *arrays: NDArray[Any]) -> None:
         """Publish; raises `MalformedMessage` only."""
@@ -66,7 +69,8 @@ class Publisher(Link):
             if isinstance(message, _REMEMBERED):
                 self._remembered[type(message)] = parts
             if isinstance(message, Frame):
-                self._last_frame = time.monotonic()
+                now, due = time.monotonic(), self._slot + self._frame_interval
+                self._slot = due if now - due < self._frame_interval else now
             self._socket.send_multipart(parts, copy=False)
 
 

@@ -273,6 +273,23 @@ def test_frames_are_offered_no_faster_than_wanted() -> None:
         assert publisher.wants_frame(0.0)
 
 
+def test_the_rate_wanted_is_kept_whatever_the_cameras(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1000.0]
+    monkeypatch.setattr("nvscope.stream.viewing.time.monotonic", lambda: now[0])
+    with Publisher.bind("viewers") as publisher:
+        sent = 0
+        for _ in range(400):  # 2 s at 200 frames/s: every seventh would be 28.6 a second
+            if publisher.wants_frame(1 / 30):
+                publisher.send(frame(0), np.zeros(SHAPE, np.uint16))
+                sent += 1
+            now[0] += 0.005
+        assert sent in (60, 61)
+        now[0] += 60.0  # nothing to catch up with
+        assert publisher.wants_frame(1 / 30)
+        publisher.send(frame(0), np.zeros(SHAPE, np.uint16))
+        assert not publisher.wants_frame(1 / 30)
+
+
 @pytest.mark.parametrize("host", ["0.0.0.0", "*", "192.0.2.1", "localhost.example"])
 def test_beyond_loopback_only_with_keys(host: str) -> None:
     with pytest.raises(ConfigError, match="CURVE"):

@@ -12,10 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nvscope.config.polygons import polygon_mask
-from nvscope.gui.model.derived import find_reference, plain_map, ratio_map
+from nvscope.gui.model.derived import find_reference
 from nvscope.gui.model.journal import LogEntry, entry
 from nvscope.gui.model.maps import MapStore, PointMaps
 from nvscope.gui.model.methods import Methods, RatioMap
+from nvscope.gui.model.picture import Sources
 from nvscope.gui.model.points import PointRecord
 from nvscope.gui.model.selection import Vertices
 from nvscope.gui.model.series import TimeSeries
@@ -314,35 +315,37 @@ class Session:
         wanted = [number] if reference is None or reference.number == number else [number, reference.number]
         return [one for one in wanted if one not in self.maps]
 
-    def ratio(self, number: int) -> RatioMap | None:
-        """Return s of a point; None if it cannot be said (yet)."""
+    def sources(self, number: int) -> Sources | None:
+        """Return what the maps of a point are made of, None while they are not held."""
         point, maps = self.points.get(number), self.maps.get(number)
         if point is None or maps is None:
             return None
         reference = self.reference_of(number)
         above = None if reference is None else self.maps.get(reference.number)
-        key = (maps.revision, 0 if above is None else above.revision)
+        found = Sources(point, maps, reference, above)
         cached = self._ratios.get(number)
-        if cached is not None and cached[0] == key:
-            return cached[1]
-        found = ratio_map(self.methods, point, maps, reference, above)
-        if found is not None:
-            while len(self._ratios) >= 4:
-                del self._ratios[next(iter(self._ratios))]
-            self._ratios[number] = (key, found)
+        return replace(found, ratio=cached[1]) if cached is not None and cached[0] == found.key else found
+
+    def remember_ratio(self, sources: Sources, ratio: RatioMap) -> None:
+        """Keep s of a point, worked out elsewhere."""
+        while len(self._ratios) >= 4:
+            del self._ratios[next(iter(self._ratios))]
+        self._ratios[sources.point.number] = (sources.key, ratio)
+
+    def ratio(self, number: int) -> RatioMap | None:
+        """Return s of a point; None if it cannot be said (yet)."""
+        sources = self.sources(number)
+        found = None if sources is None else sources.make_ratio(self.methods)
+        if sources is not None and found is not None and sources.ratio is None:
+            self.remember_ratio(sources, found)
         return found
 
     def map(self, number: int, name: str) -> FloatArray | None:
         """Return a point's map by its name in `nvscope.gui.model.quantities`, SI, NaN where not measured."""
-        point, maps = self.points.get(number), self.maps.get(number)
-        if point is None or maps is None:
-            return None
-        if name in ("s_ratio", "s_ratio_err"):
-            found = self.ratio(number)
-            if found is None:
-                return None
-            return found.s if name == "s_ratio" else np.hypot(found.point_err, found.reference_err)
-        return plain_map(self.methods, name, point, maps)
+        if name.startswith("s_ratio"):
+            self.ratio(number)
+        sources = self.sources(number)
+        return None if sources is None else sources.map(self.methods, name)
 
     def held(self, number: int) -> PointMaps | None:
         """Return a point's maps as they are held."""

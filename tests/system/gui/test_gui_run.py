@@ -64,7 +64,7 @@ def test_a_run_is_watched_pinned_paused_resumed_aborted_and_replayed(
     window.show()
     session = lambda: window.desk.session  # noqa: E731  (replaced when a run is found)
     try:
-        qtbot.waitUntil(lambda: len(session().mapped) >= 2 and window.maps._values is not None, timeout=PATIENCE)
+        qtbot.waitUntil(lambda: len(session().mapped) >= 2 and window.maps.values is not None, timeout=PATIENCE)
         assert window.header.title.text().startswith(list_runs(tmp_path / "runs")[0].name)
         point = window.desk.point
         assert point is not None
@@ -146,5 +146,5 @@ def test_a_run_is_watched_pinned_paused_resumed_aborted_and_replayed(
     replay.desk.show(mapped[0])
     replay.maps.choose("b_z_err")
     assert replay.settle(120.0)
-    assert replay.maps._values is not None
-    assert np.isfinite(replay.maps._values).mean() > 0.2
+    assert replay.maps.values is not None
+    assert np.isfinite(replay.maps.values).mean() > 0.2

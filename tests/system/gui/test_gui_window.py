@@ -118,12 +118,12 @@ def test_the_slider_goes_through_the_points(replay: Window) -> None:
     point = replay.desk.point
     assert point is not None
     assert (point.number, point.purpose) == (1, "zfc")
-    assert maps._values is not None
-    ring = maps._values[12, 17]
+    assert maps.values is not None
+    ring = maps.values[12, 17]
     assert ring == pytest.approx(0.95, abs=0.012)
     replay.timeline.slider.setValue(6)
     assert replay.settle(60.0)
-    assert maps._values[12, 17] == pytest.approx(1.0, abs=0.012)
+    assert maps.values[12, 17] == pytest.approx(1.0, abs=0.012)
 
 
 def test_the_scale_of_s_stays_that_of_the_strongest_map(replay: Window) -> None:
@@ -152,8 +152,8 @@ def test_keys_step_through_points_and_maps(replay: Window) -> None:
 def test_every_map_can_be_shown(replay: Window, name: str) -> None:
     replay.maps.choose(name)
     replay.draw_all()
-    assert replay.maps._values is not None
-    assert np.isfinite(replay.maps._values).any()
+    assert replay.maps.values is not None
+    assert np.isfinite(replay.maps.values).any()
     assert replay.maps.readout.text()
 
 
@@ -209,8 +209,8 @@ def test_comparing_shows_the_difference_from_another_point(replay: Window) -> No
     one, other = replay.desk.session.map(1, "s_ratio"), replay.desk.session.map(6, "s_ratio")
     assert one is not None
     assert other is not None
-    assert replay.maps._values is not None
-    np.testing.assert_array_equal(replay.maps._values, one - other)
+    assert replay.maps.values is not None
+    np.testing.assert_array_equal(replay.maps.values, one - other)
     low, high = replay.maps.bar.levels()
     assert low == pytest.approx(-high)
     replay.maps.mode.setCurrentText("flicker")
@@ -218,7 +218,7 @@ def test_comparing_shows_the_difference_from_another_point(replay: Window) -> No
     for _ in range(2):
         replay.maps.flick()
         replay.draw_all()
-        shown.append(float(np.nanmean(replay.maps._values)))
+        shown.append(float(np.nanmean(replay.maps.values)))
     assert sorted(shown) == sorted([float(np.nanmean(one)), float(np.nanmean(other))])
 
 
@@ -305,14 +305,16 @@ def test_exported_numbers_are_those_of_the_map(replay: Window, tmp_path: Path) -
     replay.maps.export(tmp_path / "b.csv")
     with (tmp_path / "b.csv").open(newline="", encoding="utf-8") as file:
         header, *rows = csv.reader(file)
-    assert header == ["row", "column", "B (G)"]
+    assert header == ["row", "column", "B (G)", "1-sigma error"]
     point = replay.desk.point
     assert point is not None
-    b = replay.desk.session.map(point.number, "b_z")
+    b, b_err = (replay.desk.session.map(point.number, name) for name in ("b_z", "b_z_err"))
     assert b is not None
-    row, column, value = rows[24 * 10 + 7]
+    assert b_err is not None
+    row, column, value, error = rows[24 * 10 + 7]
     assert (int(row), int(column)) == (10, 7)
     assert float(value) == pytest.approx(b[10, 7] * 1e4, rel=1e-12)
+    assert float(error) == pytest.approx(b_err[10, 7] * 1e4, rel=1e-12)
 
 
 # --- live ----------------------------------------------------------------------------------------------------------
@@ -335,7 +337,7 @@ def test_frames_and_maps_appear_as_they_come(live: tuple[Window, Any], qtbot: Qt
     window, on_air = live
     qtbot.waitUntil(lambda: window.control.pause.isEnabled(), timeout=20_000)
     on_air.play(lambda: qtbot.wait(1))
-    qtbot.waitUntil(lambda: window.maps._values is not None, timeout=20_000)
+    qtbot.waitUntil(lambda: window.maps.values is not None, timeout=20_000)
     assert window.camera.plot.shape == (24, 24)
     assert window.camera.levels is not None
     held = window.camera.levels

@@ -20,6 +20,7 @@ from nvscope.gui.model.curves import Curves, places
 from nvscope.gui.model.journal import entry
 from nvscope.gui.model.maps import MapStore
 from nvscope.gui.model.methods import CriticalTemperature, Methods, RatioMap, SpectrumFit
+from nvscope.gui.model.picture import MapRequest, make_picture
 from nvscope.gui.model.quantities import BY_NAME, QUANTITIES
 from nvscope.gui.model.selection import MOST_PINS, Region, Selection, disc, rectangle
 from nvscope.gui.model.series import TimeSeries
@@ -314,6 +315,34 @@ def test_a_curve_outlives_the_maps_it_was_read_from() -> None:
     assert curves.missing([place]) == []
     selection.pin(4, 4)
     assert curves.missing(places(selection, SHAPE)) == [1, 2]  # a new pin needs the maps again
+
+
+def test_the_error_of_a_difference_has_no_share_of_the_common_reference(session: Session) -> None:
+    feed(session, 0, "reference", 97e-4, 110.0)
+    feed(session, 1, "zfc", 92e-4, 20.0)
+    feed(session, 2, "fw", 95e-4, 40.0)
+    one, other, s_one, s_other = session.sources(2), session.sources(1), session.ratio(2), session.ratio(1)
+    assert one is not None
+    assert s_one is not None
+    assert s_other is not None
+    picture = make_picture(session.methods, MapRequest(BY_NAME["s_ratio"], one, "difference", other))
+    assert picture.values is not None
+    assert picture.errors is not None
+    np.testing.assert_allclose(picture.values[-1], (95 - 92) / 97, rtol=1e-5)
+    np.testing.assert_allclose(picture.errors[-1], np.hypot(s_one.point_err, s_other.point_err)[-1], rtol=1e-6)
+    assert picture.limits[0] == -picture.limits[1]
+
+
+def test_maps_of_nothing_make_a_picture(session: Session) -> None:
+    session.apply(opened(1, "odmr"))
+    message, arrays = maps(1, 97e-4)
+    session.apply(message, [np.full_like(array, np.nan) for array in arrays])
+    sources = session.sources(1)
+    assert sources is not None
+    for quantity in QUANTITIES:
+        picture = make_picture(session.methods, MapRequest(quantity, sources))
+        assert picture.whole.finite == 0
+        assert picture.limits[0] < picture.limits[1]
 
 
 def test_maps_are_bounded_and_the_protected_stay() -> None:
