@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from nvscope.cli.remote import AtOption, KeyOption, elsewhere
 from nvscope.errors import ConfigError, NvscopeError
 
 if TYPE_CHECKING:
@@ -15,11 +16,6 @@ if TYPE_CHECKING:
 RunOption = Annotated[
     str | None, typer.Option("--run", help="Which run (part of its name); needed only if several are running.")
 ]
-AtOption = Annotated[
-    str | None, typer.Option("--at", help="Control socket of a run on another computer, HOST:PORT; needs --key.")
-]
-KeyOption = Annotated[Path | None, typer.Option("--key", help="Key file of that socket (nvscope keys).")]
-
 PATIENCE = 15.0
 
 
@@ -94,11 +90,11 @@ def register(app: typer.Typer) -> None:
 
     @app.command()
     def keys(file: Annotated[Path, typer.Argument(help="Key file to write, for example lab.toml.")]) -> None:
-        """Make keys with which a run may be controlled from another computer (nvscope run --listen)."""
+        """Make keys to control and watch a run from another computer (nvscope run --listen)."""
         from nvscope.stream.keys import make_keys
 
         shared = make_keys(file)
-        print(f"{file}: for the computer that runs; keep it there\n{shared}: for those that may control it")
+        print(f"{file}: for the computer that runs; keep it there\n{shared}: for those that may control and watch it")
 
 
 def _say(verb: str, text: str, run: str | None, at: str | None, key: Path | None) -> Reply:
@@ -109,11 +105,10 @@ def _say(verb: str, text: str, run: str | None, at: str | None, key: Path | None
 
 def _ask(request: Control, run: str | None, at: str | None, key: Path | None) -> Reply:
     from nvscope.stream.control import ask, running
-    from nvscope.stream.keys import read_keys
 
-    curve = read_keys(key) if key is not None else None
+    curve = None
     if at is not None:
-        endpoint = at if "://" in at else f"tcp://{at}"
+        endpoint, curve = elsewhere(at, key)
     else:
         found = [info for info in running() if run is None or run in info.run]
         if not found:
@@ -121,7 +116,7 @@ def _ask(request: Control, run: str | None, at: str | None, key: Path | None) ->
         if len(found) > 1:
             names = ", ".join(info.run for info in found)
             raise NvscopeError(f"several runs are running ({names}); choose one with --run")
-        endpoint, curve = found[0].control, None
+        endpoint = found[0].control
     reply = ask(endpoint, request, timeout=PATIENCE, curve=curve)
     if not reply.ok:
         raise NvscopeError(reply.text)

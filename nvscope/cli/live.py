@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from nvscope.cli.remote import ListenKeyOption, ListenOption, listening
 from nvscope.cli.selection import (
     FaultOption,
     LoadingOption,
@@ -42,6 +43,8 @@ def register(app: typer.Typer) -> None:
             Path | None, typer.Option(help="Address file of a simulated lab that is served already (nvscope sim).")
         ] = None,
         pixels: Annotated[str | None, typer.Option(help='Camera image of the simulated lab, "HEIGHTxWIDTH".')] = None,
+        listen: ListenOption = None,
+        key: ListenKeyOption = None,
         window: Annotated[bool, typer.Option(help="Open the window; closing it ends the session.")] = True,
         until_stdin_closes: Annotated[bool, typer.Option(hidden=True)] = False,
     ) -> None:
@@ -60,7 +63,15 @@ def register(app: typer.Typer) -> None:
         for text in fault or []:
             arguments += ["--fault", text]
         session = LiveSession(
-            LiveRequest(chosen.rig, chosen.sample, chosen.loading, chosen.source, lab, tuple(arguments))
+            LiveRequest(
+                chosen.rig,
+                chosen.sample,
+                chosen.loading,
+                chosen.source,
+                lab,
+                tuple(arguments),
+                listening(listen, key),
+            )
         )
         _hold(session, window=window, until_stdin_closes=until_stdin_closes)
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from nvscope.cli.remote import ListenKeyOption, ListenOption, listening
 from nvscope.cli.selection import (
     FaultOption,
     LoadingOption,
@@ -19,10 +20,6 @@ from nvscope.cli.selection import (
     resolve_parameters,
     select,
 )
-from nvscope.errors import ConfigError
-
-if TYPE_CHECKING:
-    from nvscope.engine.request import Listen
 
 
 def register(app: typer.Typer) -> None:
@@ -49,11 +46,8 @@ def register(app: typer.Typer) -> None:
         watch: Annotated[
             bool, typer.Option("--watch", help="Open the window on this run, as its own process.")
         ] = False,
-        listen: Annotated[
-            str | None,
-            typer.Option(help="Also take control requests from other computers, on this HOST:PORT; needs --key."),
-        ] = None,
-        key: Annotated[Path | None, typer.Option(help="Key file for --listen (nvscope keys).")] = None,
+        listen: ListenOption = None,
+        key: ListenKeyOption = None,
         show_help: Annotated[
             bool, typer.Option("--help", help="Show this message, or a sequence's parameters.")
         ] = False,
@@ -101,23 +95,10 @@ def register(app: typer.Typer) -> None:
             lab_addresses=lab,
             lab_arguments=tuple(arguments),
             image_shape=shape,
-            listen=None if listen is None else _listening(listen, key),
+            listen=listening(listen, key),
         )
         if watch:
             from nvscope.cli.watch_launch import open_window
 
             _window = open_window()  # held: Python complains about a process that nobody holds
         raise typer.Exit(execute(request))
-
-
-def _listening(address: str, key: Path | None) -> Listen:
-    """Read ``--listen``."""
-    from nvscope.engine.request import Listen
-    from nvscope.stream.keys import read_keys
-    from nvscope.stream.security import host_of
-
-    if key is None:
-        raise ConfigError(f"--listen {address}: needs --key; make one with: nvscope keys lab.toml")
-    endpoint = address if "://" in address else f"tcp://{address}"
-    host = host_of(endpoint)
-    return Listen(host, int(endpoint.rpartition(":")[2]), read_keys(key))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from nvscope.cli.remote import AtOption, KeyOption, elsewhere
 from nvscope.errors import ConfigError, NvscopeError
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ def register(app: typer.Typer) -> None:
         point: Annotated[int | None, typer.Option(help="Point to begin with; the last if not given.")] = None,
         tab: Annotated[str, typer.Option("--map", help="Map to begin with, e.g. s_ratio, b_z, status.")] = "s_ratio",
         size: Annotated[str, typer.Option(help="Size of the picture.")] = "1280x800",
+        at: AtOption = None,
+        key: KeyOption = None,
         process: Annotated[int | None, typer.Option(hidden=True, help="Process id of the run to watch.")] = None,
     ) -> None:
         """Watch a run: camera, maps, spectra, s(T), housekeeping, control. The run does not notice."""
@@ -42,9 +45,12 @@ def register(app: typer.Typer) -> None:
             raise ConfigError(f'--theme {theme}: "dark" or "light"')
         if tab not in BY_NAME:
             raise ConfigError(f"--map {tab}: one of {', '.join(BY_NAME)}")
+        if at is not None and directory is not None:
+            raise ConfigError(f"--at {at}: a run on another computer is watched, not replayed; leave {directory} out")
         watched = gui.Watch(
             directory=None if directory is None else find_run(directory, runs),
             wanted=_Wanted(run, process),
+            elsewhere=None if at is None else elsewhere(at, key),
             mode=theme,
             size=_size(size),
             point=point,
@@ -54,7 +60,7 @@ def register(app: typer.Typer) -> None:
             gui.take_picture(watched, methods, screenshot)
             print(screenshot)
             return
-        raise typer.Exit(gui.watch(watched, methods, _launcher()))
+        raise typer.Exit(gui.watch(watched, methods, _launcher() if at is None else None))
 
 
 class _Wanted:

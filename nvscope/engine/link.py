@@ -44,7 +44,7 @@ from nvscope.stream.messages import (
     RunStatus,
 )
 from nvscope.stream.sockets import Packed, Received, Receiver, Sender, pack
-from nvscope.stream.viewing import Publisher
+from nvscope.stream.viewing import Publisher, Publishers
 
 READER_PATIENCE = 180.0
 """Wall seconds recorder or fitter may take to make room, commit a block or send final maps; a fit that has to be
@@ -72,10 +72,11 @@ class RunLink:
 
     def __init__(self, clock: Clock, frame_bytes: int) -> None:
         self._clock = clock
+        self.frame_bytes = frame_bytes
         self.recorder = Sender.bind("the recorder", frame_bytes=frame_bytes)
         self.fitter = Sender.bind("the fitter", frame_bytes=frame_bytes)
         self.guardian = Sender.bind("the guardian", frame_bytes=1024, budget=1 << 16)
-        self.viewers = Publisher.bind("viewers", frame_bytes=frame_bytes)
+        self.viewers = Publishers(Publisher.bind("viewers", frame_bytes=frame_bytes))
         self.reports = Receiver.bind("recorder and fitter", frame_bytes=frame_bytes * 20)
         self._backlog: deque[tuple[Sender, Packed]] = deque()
         self._points = 0

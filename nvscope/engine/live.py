@@ -31,6 +31,7 @@ from nvscope.config.stored import texts
 from nvscope.engine.connect import close_all, connect_all, refuse_held
 from nvscope.engine.guardian import run_guardian
 from nvscope.engine.hands import ByHand, Hands
+from nvscope.engine.listen import Listen
 from nvscope.engine.processes import LabProcess, Workers, read_addresses
 from nvscope.engine.safe_state import make_safe
 from nvscope.engine.wishes import describe
@@ -38,7 +39,7 @@ from nvscope.errors import DataError, InstrumentError, NvscopeError
 from nvscope.stream.control import Control, ControlServer, Reply, RunInfo, announce
 from nvscope.stream.messages import Finish, Frame, Heartbeat, HistoryRow, JournalEntry, RunStatus
 from nvscope.stream.sockets import Sender
-from nvscope.stream.viewing import Publisher
+from nvscope.stream.viewing import Publisher, Publishers
 
 _LAB_START = 60.0
 _CALL = 30.0
@@ -46,6 +47,7 @@ _CALL = 30.0
 _SAFE = 20.0
 _FRAMES = 100_000
 """Frames the camera is armed for at a time."""
+_FRAME_BYTES = 2 * 512 * 512
 _SHOW = 1 / 30
 _STATUS, _READ = 0.2, 1.0
 _RETRY = 1.0
@@ -61,6 +63,7 @@ class LiveRequest:
     source: str
     lab_addresses: Path | None = None
     lab_arguments: tuple[str, ...] = ()
+    listen: Listen | None = None
 
 
 class LiveSession:
@@ -95,7 +98,7 @@ class LiveSession:
             refuse_held(self.request.rig, by_name, self.request.source)
             instruments = connect_all(self.request.rig, by_name, self._clock, self.request.source)
             stack.callback(close_all, instruments)
-            self._publisher = Publisher.bind("viewers", frame_bytes=2 * 512 * 512)
+            self._publisher = Publishers(Publisher.bind("viewers", frame_bytes=_FRAME_BYTES))
             stack.callback(self._publisher.close, 0.5)
             self._guardian = Sender.bind("the guardian", frame_bytes=1024, budget=1 << 16)
             stack.callback(self._guardian.close)
@@ -105,6 +108,8 @@ class LiveSession:
             stack.callback(server.close)
             held = [item.address for item in instruments.values()]
             info = RunInfo(self.name, "", os.getpid(), server.endpoint, self._publisher.endpoint, "live", held)
+            if (listen := self.request.listen) is not None:
+                stack.callback(listen.open(self.control, self._publisher, info, _FRAME_BYTES).close)
             stack.callback(announce(info).unlink, missing_ok=True)
             request = self.request
             self._hands = Hands(

@@ -7,19 +7,10 @@ from pathlib import Path
 from typing import Literal
 
 from nvscope.config import Frozen, Loading, Rig, Sample
+from nvscope.engine.listen import Listen
 from nvscope.plans import Sequence
-from nvscope.stream.security import Curve
 
 Outcome = Literal["done", "failed", "aborted"]
-
-
-@dataclass(frozen=True)
-class Listen:
-    """Where a run also takes control requests from other computers, and the keys that prove them."""
-
-    host: str
-    port: int
-    curve: Curve
 
 
 @dataclass(frozen=True)
@@ -33,7 +24,7 @@ class RunRequest:
     image_shape : tuple of int or None
         Camera image (y, x) of the simulated lab started for this run, in place of the rig's.
     listen : Listen or None
-        Where to take control requests besides this computer's own.
+        Where to be controlled and watched from other computers too.
     """
 
     sequence: Sequence

@@ -328,13 +328,13 @@ class Session:
     def _announce(self, directory: Path, link: RunLink, stack: ExitStack) -> None:
         server = ControlServer(self.control)
         stack.callback(server.close)
-        if (listen := self.request.listen) is not None:
-            beyond = ControlServer(self.control, listen.host, listen.port, listen.curve)
-            stack.callback(beyond.close)
         where = (server.endpoint, link.viewers.endpoint)
         held = [item.address for item in self._instruments.values()]
-        path = announce_run(RunInfo(directory.name, str(directory.resolve()), os.getpid(), *where, instruments=held))
-        stack.callback(path.unlink, missing_ok=True)
+        info = RunInfo(directory.name, str(directory.resolve()), os.getpid(), *where, instruments=held)
+        if (listen := self.request.listen) is not None:
+            beyond = listen.open(self.control, link.viewers, info, link.frame_bytes)
+            stack.callback(beyond.close)
+        stack.callback(announce_run(info).unlink, missing_ok=True)
 
     def control(self, request: Control) -> Reply:
         """Carry out a request from a terminal, a window or another program; called from the control socket's thread."""

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import QMessageLogContext, Qt, QtMsgType, qInstallMessageHandler
@@ -20,7 +21,8 @@ from nvscope.gui.model.methods import Methods
 from nvscope.gui.preferences import Preferences, default_path
 from nvscope.gui.widgets.theme import Mode
 from nvscope.gui.window import Window, natural_zoom
-from nvscope.stream.control import RunInfo
+from nvscope.stream.control import RunInfo, whereabouts
+from nvscope.stream.security import Curve
 
 PICTURE_PATIENCE = 60.0
 """Wall seconds a picture may wait for data."""
@@ -40,6 +42,8 @@ class Watch:
         A run to replay; None listens to whatever is running.
     wanted : callable
         Which running runs to look at.
+    elsewhere : tuple or None
+        Control socket and key of a run on another computer; None looks on this one.
     mode : str or None
         "dark", "light", or as it was left.
     size : tuple of int or None
@@ -52,6 +56,7 @@ class Watch:
 
     directory: Path | None = None
     wanted: Callable[[RunInfo], bool] = lambda info: True
+    elsewhere: tuple[str, Curve] | None = None
     mode: Mode | None = None
     size: tuple[int, int] | None = None
     point: int | None = None
@@ -61,9 +66,8 @@ class Watch:
 def watch(watched: Watch, methods: Methods, launcher: Launcher | None = None) -> int:
     """Open the window; returns its exit code when it is closed."""
     app = application()
-    mailbox = Mailbox() if watched.directory is None else None
-    feed = Feed(mailbox, watched.wanted) if mailbox is not None else None
-    window = Window(Desk(methods, mailbox, watched.directory), Preferences(default_path()), launcher, mode=watched.mode)
+    desk, feed = make_desk(watched, methods)
+    window = Window(desk, Preferences(default_path()), launcher, mode=watched.mode)
     _begin(window, watched)
     if feed is not None:
         feed.start()
@@ -87,10 +91,8 @@ def take_picture(watched: Watch, methods: Methods, path: Path) -> None:
         os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
     qInstallMessageHandler(_only_what_matters)
     application()
-    mailbox = Mailbox() if watched.directory is None else None
-    feed = Feed(mailbox, watched.wanted) if mailbox is not None else None
+    desk, feed = make_desk(watched, methods)
     size = watched.size or (1280, 800)
-    desk = Desk(methods, mailbox, watched.directory)
     window = Window(desk, Preferences(None), None, mode=watched.mode, zoom=natural_zoom(size[1]))
     # laid out and polished as if on a screen, without taking one
     window.setAttribute(Qt.WidgetAttribute.WA_DontShowOnScreen)
@@ -124,6 +126,25 @@ def application() -> QApplication:
     made = QApplication(sys.argv[:1])
     made.setApplicationName("nvscope")
     return made
+
+
+def make_desk(watched: Watch, methods: Methods) -> tuple[Desk, Feed | None]:
+    """Return a desk and, unless it replays, what feeds it."""
+    if watched.directory is not None:
+        return Desk(methods, None, watched.directory), None
+    mailbox = Mailbox()
+    if watched.elsewhere is None:
+        return Desk(methods, mailbox), Feed(mailbox, watched.wanted)
+    endpoint, curve = watched.elsewhere
+    return Desk(methods, mailbox, curve=curve), Feed(mailbox, watched.wanted, partial(_found, endpoint, curve), curve)
+
+
+def _found(endpoint: str, curve: Curve) -> list[RunInfo]:
+    """Return the run at `endpoint` if it answers."""
+    try:
+        return [whereabouts(endpoint, curve)]
+    except NvscopeError:
+        return []
 
 
 def _only_what_matters(kind: QtMsgType, context: QMessageLogContext, text: str) -> None:

@@ -24,6 +24,7 @@ from nvscope.gui.model.session import Session, Snapshot
 from nvscope.gui.spectrometer import Spectrometer
 from nvscope.stream.control import Control, Region, Reply, Verb, ask, running
 from nvscope.stream.messages import PointClosed
+from nvscope.stream.security import Curve
 
 CONTROL_TIMEOUT = 15.0
 _RETRY = 2.0
@@ -42,6 +43,8 @@ class Desk:
         The run directory to replay.
     map_budget : int
         Bytes of maps to hold.
+    curve : Curve or None
+        Key of a run on another computer.
 
     Attributes
     ----------
@@ -63,10 +66,12 @@ class Desk:
         mailbox: Mailbox | None = None,
         directory: Path | None = None,
         map_budget: int = 256 * 1024 * 1024,
+        curve: Curve | None = None,
     ) -> None:
         self._methods = methods
         self._mailbox = mailbox
         self._budget = map_budget
+        self._curve = curve
         self._generation = 0
         self._disk = Errands("disk")
         self._thought = Errands("thought")
@@ -139,7 +144,7 @@ class Desk:
             self._generation = batch.generation
             self._start_over()
             if batch.link.run is not None and batch.link.run.kind == "run":
-                self._open_archive(Path(batch.link.run.directory))
+                self._find_archive(Path(batch.link.run.directory))
         ended = batch.link.state == "ended" and self.link.state != "ended"
         self.link = batch.link
         for event in batch.events:  # first: frames and maps belong to points that are opened here
@@ -179,6 +184,13 @@ class Desk:
 
     # --- the disk --------------------------------------------------------------------------------------------------
 
+    def _find_archive(self, directory: Path) -> None:
+        """Open a run's directory, unless it is another computer's: its path may be that of another run here."""
+        if self._curve is None:
+            self._open_archive(directory)
+        else:
+            self.problem = "the run is on another computer"
+
     def _open_archive(self, directory: Path) -> None:
         self._retry_at = time.monotonic() + _RETRY
         generation = self._generation
@@ -214,7 +226,8 @@ class Desk:
         """Have the maps read that are looked at or needed for a curve, one point at a time."""
         run = self.link.run
         if self._archive is None:
-            reachable = run is not None and run.kind == "run" and self.link.state in ("connected", "silent")
+            near = self._curve is None and run is not None and run.kind == "run"
+            reachable = near and self.link.state in ("connected", "silent")
             wants = reachable and not self._disk.pending("open")
             if wants and run is not None and time.monotonic() > self._retry_at:
                 self._open_archive(Path(run.directory))  # the run may have begun writing since
@@ -406,7 +419,7 @@ class Desk:
             told(outcome.result if isinstance(outcome.result, Reply) else Reply(False, _complaint(outcome.error)))
 
         key = (msgspec.json.encode(request), then)
-        self._voice.ask(key, lambda: ask(run.control, request, CONTROL_TIMEOUT), answered)
+        self._voice.ask(key, lambda: ask(run.control, request, CONTROL_TIMEOUT, self._curve), answered)
 
     def let_go(self, patience: float = 30.0) -> None:
         """End a session by hand and wait until its instruments are free; blocks, for a background thread.

@@ -11,6 +11,7 @@ from nvscope.errors import NvscopeError
 from nvscope.gui.mailbox import LinkReport, LinkState, Mailbox
 from nvscope.stream.control import RunInfo, running
 from nvscope.stream.messages import RunStatus
+from nvscope.stream.security import Curve
 from nvscope.stream.viewing import VIEWER_BUDGET, Subscriber
 
 SILENCE = 3.0
@@ -33,6 +34,8 @@ class Feed:
         Which runs to look at.
     find : callable
         Returns the runs there are, newest first.
+    curve : Curve or None
+        Key of a run on another computer.
     """
 
     def __init__(
@@ -40,10 +43,12 @@ class Feed:
         mailbox: Mailbox,
         wanted: Callable[[RunInfo], bool] = lambda info: True,
         find: Callable[[], Sequence[RunInfo]] = running,
+        curve: Curve | None = None,
     ) -> None:
         self._mailbox = mailbox
         self._wanted = wanted
         self._find = find
+        self._curve = curve
         self._over: deque[tuple[str, int]] = deque(maxlen=64)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._work, name="nvscope-feed", daemon=True)
@@ -79,7 +84,7 @@ class Feed:
         return next((info for info in found if self._wanted(info) and (info.run, info.pid) not in self._over), None)
 
     def _follow(self, info: RunInfo) -> None:
-        with Subscriber.connect(info.viewers, "the run", budget=VIEWER_BUDGET) as subscriber:
+        with Subscriber.connect(info.viewers, "the run", budget=VIEWER_BUDGET, curve=self._curve) as subscriber:
             heard = looked = time.monotonic()
             malformed = 0
             over = False

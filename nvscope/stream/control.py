@@ -57,15 +57,6 @@ class Parameter(msgspec.Struct, frozen=True):
     choices: list[str] = []
 
 
-class Reply(msgspec.Struct, frozen=True):
-    """The answer: whether it was accepted, what was said; for ``status`` what the run is doing."""
-
-    ok: bool
-    text: str = ""
-    status: dict[str, Any] = {}
-    parameters: list[Parameter] = []
-
-
 class RunInfo(msgspec.Struct, frozen=True):
     """Where a running run, or instruments held by hand (`kind` "live"), can be reached; addresses of what it holds."""
 
@@ -76,6 +67,16 @@ class RunInfo(msgspec.Struct, frozen=True):
     viewers: str
     kind: Literal["run", "live"] = "run"
     instruments: list[str] = []
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """The answer: whether it was accepted, what was said; for ``status`` what the run is doing, and what it is."""
+
+    ok: bool
+    text: str = ""
+    status: dict[str, Any] = {}
+    parameters: list[Parameter] = []
+    about: RunInfo | None = None
 
 
 _requests = msgspec.json.Decoder(Control)
@@ -158,6 +159,32 @@ def ask(endpoint: str, request: Control, timeout: float = 5.0, curve: Curve | No
         raise NvscopeError(f"{endpoint} answered something that is not a reply: {error}") from error
     finally:
         socket.close()
+
+
+def introducing(handle: Callable[[Control], Reply], info: RunInfo) -> Callable[[Control], Reply]:
+    """Return `handle` with `info` added to its answers to ``status``: for whoever cannot read where a run announces."""
+
+    def answer(request: Control) -> Reply:
+        reply = handle(request)
+        return msgspec.structs.replace(reply, about=info) if request.verb == "status" else reply
+
+    return answer
+
+
+def whereabouts(endpoint: str, curve: Curve | None, timeout: float = 3.0) -> RunInfo:
+    """Ask the run whose control socket is at `endpoint`, on whatever computer, what it is and where it is seen.
+
+    Raises
+    ------
+    NvscopeError
+        If nobody answers in time, or nothing is published there.
+    """
+    about = ask(endpoint, Control("status"), timeout, curve).about
+    if about is None:
+        raise NvscopeError(f"the run at {endpoint} does not say where it can be watched")
+    # it knows the port it listens on, and we the name by which its computer is reached from here
+    seen = f"tcp://{host_of(endpoint)}:{about.viewers.rpartition(':')[2]}"
+    return msgspec.structs.replace(about, control=endpoint, viewers=seen)
 
 
 def registry() -> Path:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any
 
 import zmq
 from numpy.typing import NDArray
 
-from nvscope.stream.messages import Frame, Heartbeat, Maps, Message, PointOpened, RunStatus
-from nvscope.stream.sockets import Link, Packed, Received, _Reading, pack
+from nvscope.stream.messages import Frame, Heartbeat, JournalEntry, Maps, Message, PointOpened, RunStatus
+from nvscope.stream.sockets import LINGER, Link, Packed, Received, _Reading, pack
 
 VIEWER_BUDGET = 16 * 1024 * 1024
 """Bytes queued for a viewer that does not read; older pictures than these nobody wants."""
@@ -21,11 +22,15 @@ NEWEST_ONLY: tuple[type[Message], ...] = (Frame, Maps, RunStatus, Heartbeat)
 _REMEMBERED: tuple[type[Message], ...] = (PointOpened, Maps, RunStatus)
 """Messages without which a viewer that joins late shows nothing."""
 
+_REMEMBERED_ENTRIES = ("plan", "region")
+"""Entries of the journal likewise, for one that cannot read the journal: the newest of each kind."""
+
 
 class Publisher(Link):
     """The sending end (XPUB). Never waits: what a slow viewer has no room for is dropped for that viewer.
 
-    A viewer that joins late gets the point that is open, its newest maps and the status with the next message.
+    A viewer that joins late gets the plan, the regions, the point that is open, its newest maps and the status with the
+    next message.
     """
 
     kind = zmq.XPUB
@@ -34,7 +39,7 @@ class Publisher(Link):
 
     def __init__(self, context: zmq.Context[zmq.Socket[bytes]], socket: zmq.Socket[bytes], peer: str) -> None:
         super().__init__(context, socket, peer)
-        self._remembered: dict[type[Message], Packed] = {}
+        self._remembered: dict[Hashable, Packed] = {}
         self._slot = -float("inf")
         self._frame_interval = 0.0
 
@@ -68,10 +73,48 @@ class Publisher(Link):
                 self._remembered.pop(Maps, None)
             if isinstance(message, _REMEMBERED):
                 self._remembered[type(message)] = parts
+            elif isinstance(message, JournalEntry) and message.kind in _REMEMBERED_ENTRIES:
+                self._remembered[message.kind, str(message.data.get("kind"))] = parts
             if isinstance(message, Frame):
                 now, due = time.monotonic(), self._slot + self._frame_interval
                 self._slot = due if now - due < self._frame_interval else now
             self._socket.send_multipart(parts, copy=False)
+
+
+class Publishers:
+    """Several publishers as one: for the viewers of this computer and, with keys, for those of others.
+
+    Parameters
+    ----------
+    first : Publisher
+        The one whose `endpoint` is announced.
+    """
+
+    def __init__(self, first: Publisher) -> None:
+        self._all: tuple[Publisher, ...] = (first,)
+        self.endpoint = first.endpoint
+
+    def add(self, other: Publisher) -> None:
+        """Publish there too."""
+        self._all = (*self._all, other)
+
+    def wants_frame(self, interval: float) -> bool:
+        """Whether it is time for a frame; see `Publisher.wants_frame`."""
+        return self._all[0].wants_frame(interval)
+
+    def send(self, message: Message, *arrays: NDArray[Any]) -> None:
+        """Publish; raises `MalformedMessage` only."""
+        self.send_parts(message, pack(message, *arrays))
+
+    def send_parts(self, message: Message, parts: Packed) -> None:
+        """Publish `message`, which `pack` has made into `parts`."""
+        for publisher in self._all:
+            publisher.send_parts(message, parts)
+
+    def close(self, linger: float = LINGER) -> None:
+        """Close all."""
+        for publisher in self._all:
+            publisher.close(linger)
 
 
 @dataclass(frozen=True, eq=False)
