@@ -73,9 +73,17 @@ class Limits(Frozen):
 class HistoryLimits(Frozen):
     """What a certificate tolerates before a history is degraded or invalid."""
 
-    zero_field: Tesla = Field(default=1e-4, description="largest |H| below Tc during zero-field cooling")
-    overshoot: Kelvin = Field(default=0.2, description="largest excess over the present point while field warming")
-    field_fraction: float = Field(default=0.01, description="largest relative deviation of H from its nominal value")
+    zero_field: Tesla = Field(default=1e-4, gt=0, description="largest |H| below Tc during zero-field cooling")
+    overshoot: Kelvin = Field(
+        default=0.2, gt=0, description="largest excess over the present point while field warming"
+    )
+    field_fraction: float = Field(
+        default=0.01, gt=0, description="largest relative deviation of H from its nominal value"
+    )
+    quench_fraction: float = Field(
+        default=0.1, gt=0, description="largest relative deviation of a quench's rate from the one asked for"
+    )
+    gap: Seconds = Field(default=60.0, gt=0, description="longest time without a reading of temperature or field")
 
 
 class Detector(Frozen):

@@ -10,7 +10,7 @@ from pydantic import model_validator
 
 from nvscope.devices.rig import RigDevices
 from nvscope.errors import HistoryInvalid, LimitError
-from nvscope.history import Claim
+from nvscope.history import Claim, Protocol
 from nvscope.plans import OdmrSettings, Windows, cancel_residual, change_temperature, find_lines, odmr_map, ramp_field
 from nvscope.plans.verbs import Plan, announce
 from nvscope.units import Hertz, Kelvin, KelvinPerSecond, Tesla, TeslaPerSecond
@@ -59,9 +59,9 @@ class ProtocolSettings(SearchSettings):
             raise ValueError("field: there is nothing to map in 0 G; the protocol needs a field that is on")
         return self
 
-    def claim(self, protocol: str, field: float) -> Claim:
-        """Return what the history is claimed to be, at nominal `field` (T)."""
-        return Claim(protocol, self.normal_temperature - NORMAL_MARGIN, field)  # type: ignore[arg-type]
+    def claim(self, protocol: Protocol, field: float, quench_rate: float | None = None) -> Claim:
+        """Return what the history is claimed to be, at nominal `field` (T), taken away at `quench_rate` (T/s)."""
+        return Claim(protocol, self.normal_temperature - NORMAL_MARGIN, field, quench_rate)
 
 
 def search(rig: RigDevices, parameters: SearchSettings, field: float) -> Plan:

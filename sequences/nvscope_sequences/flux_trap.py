@@ -40,7 +40,7 @@ def plan(rig: RigDevices, p: Parameters) -> Plan:
         yield from change_temperature(rig, p.base_temperature, p.cooling_rate)
         yield from odmr_map(rig, "fc", p, windows, claim=p.claim("fc", p.field))
         yield from ramp_field(rig, 0.0, p.quench_rate)
-        yield from odmr_map(rig, "flux-trap", p, at_zero, claim=p.claim("flux-trap", p.field))
+        yield from odmr_map(rig, "flux-trap", p, at_zero, claim=p.claim("flux-trap", p.field, p.quench_rate))
 
     yield from redo_if_invalid(rig, p, protocol)
     yield from bps.close_run()

@@ -41,7 +41,7 @@ def plan(rig: RigDevices, p: Parameters) -> Plan:
         here = yield from zero_field_cool(rig, p, windows, fields[0])
         for before, field in pairwise(fields):
             yield from ramp_field(rig, field, p.field_rate)
-            here = yield from odmr_map(rig, "hc1", p, here.at_field(before, field))
+            here = yield from odmr_map(rig, "hc1", p, here.at_field(before, field), claim=p.claim("zfc", field))
 
     yield from redo_if_invalid(rig, p, protocol)
     yield from ramp_field(rig, 0.0, p.field_rate)

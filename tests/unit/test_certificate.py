@@ -36,9 +36,20 @@ SWITCH_ON = (100, 20.0, FIELD)
 MAP = (200, 20.0, FIELD)
 
 
-def judge(protocol, *legs, nominal=FIELD):
+def judge(protocol, *legs, nominal=FIELD, rate=None):
     history, now = biography(*legs)
-    return certify(history, Claim(protocol, 109.0, nominal), LIMITS, now)
+    return certify(history, Claim(protocol, 109.0, nominal, rate), LIMITS, now)
+
+
+def without(history, name, start, end):
+    """The same biography with no reading of one quantity between two times."""
+    kept = Biography()
+    for each in ("temperature", "field"):
+        series = getattr(history, each)
+        for time, value in zip(series.times, series.values, strict=True):
+            if each != name or not start <= time <= end:
+                getattr(kept, each).add(time, value)
+    return kept
 
 
 def test_a_clean_zero_field_cooling_is_valid():
@@ -133,3 +144,125 @@ def test_a_quench_is_certified_with_the_rate_it_really_had():
     assert certificate.verdict == "valid"
     assert certificate.numbers["quench_rate"] == pytest.approx(nominal / 300, rel=1e-6)
     assert certificate.numbers["remnant_field"] == 0.0
+    slow = (*((100, 150.0, nominal), (1000, 20.0, nominal), (100, 20.0, nominal)), (300, 20.0, 0.0), (100, 20.0, 0.0))
+    assert judge("flux-trap", *slow, nominal=nominal, rate=nominal / 320).verdict == "valid"
+    assert judge("flux-trap", *slow, nominal=nominal, rate=nominal / 240).verdict == "degraded"
+    certificate = judge("flux-trap", *slow, nominal=nominal, rate=nominal / 30)
+    assert certificate.verdict == "invalid"
+    assert "fell at 0.5 G/s, not at 5 G/s" in certificate.reason
+    assert certificate.moment == pytest.approx(1200, abs=5)
+
+
+# --- broken in other ways ---------------------------------------------------------------------------------------------
+
+
+def test_a_sample_that_was_warmed_and_recooled_below_its_base_is_found():
+    """The coldest reading comes after the excursion: what happened before it counts all the same."""
+    certificate = judge("zfc", COOL, DWELL, SWITCH_ON, (200, 60.0, FIELD), (200, 19.9, FIELD), (100, 19.9, FIELD))
+    assert certificate.verdict == "invalid"
+    assert certificate.numbers["overshoot"] == pytest.approx(40.1, abs=0.1)
+    assert certificate.moment == pytest.approx(1400, abs=10)
+
+
+def test_of_two_overshoots_the_larger_is_named_with_its_moment():
+    twice = ((100, 41.0, FIELD), (50, 40.0, FIELD), (50, 40.4, FIELD), (50, 40.0, FIELD))
+    certificate = judge("fw", COOL, DWELL, SWITCH_ON, *twice, (200, 40.0, FIELD))
+    assert certificate.verdict == "invalid"
+    assert certificate.numbers["overshoot"] == pytest.approx(1.0, abs=0.02)
+    assert certificate.moment == pytest.approx(1300, abs=5)
+
+
+@pytest.mark.parametrize("pulse", [-60e-4, 150e-4])
+def test_a_field_pulse_between_cooling_and_switching_on_is_found(pulse):
+    certificate = judge("zfc", COOL, DWELL, (20, 20.0, pulse), (20, 20.0, 0.0), SWITCH_ON, MAP)
+    assert certificate.verdict == "invalid"
+    assert f"|H| reached {abs(pulse) * 1e4:.2f} G below Tc before the field was switched on" in certificate.reason
+    assert certificate.moment == pytest.approx(1120)
+
+
+def test_warming_above_tc_and_cooling_again_in_the_field_is_no_zero_field_cooling():
+    again = ((600, 120.0, FIELD), (100, 120.0, FIELD), (1000, 20.0, FIELD))
+    certificate = judge("zfc", COOL, DWELL, SWITCH_ON, MAP, *again, MAP)
+    assert certificate.verdict == "invalid"
+    assert certificate.numbers["zero_field_max"] == pytest.approx(FIELD)
+    assert certificate.moment > 2000
+
+
+def test_a_field_glitch_at_the_crossing_spoils_field_cooling():
+    up = (100, 150.0, FIELD)
+    glitch = ((420, 95.0, FIELD), (10, 94.0, 0.0), (10, 93.0, FIELD), (560, 20.0, FIELD))
+    certificate = judge("fc", up, *glitch, MAP)
+    assert certificate.verdict == "invalid"
+    assert certificate.numbers["field_deviation"] == pytest.approx(1.0)
+    assert certificate.moment == pytest.approx(530)
+
+
+def test_a_field_that_overshot_when_it_was_switched_on_is_found():
+    certificate = judge("zfc", COOL, DWELL, (20, 20.0, 1.1 * FIELD), (20, 20.0, FIELD), MAP)
+    assert certificate.verdict == "invalid"
+    assert "H went 10.00 % beyond 97 G" in certificate.reason
+
+
+def test_a_field_switched_on_half_way_down_is_no_zero_field_cooling():
+    certificate = judge("zfc", (600, 60.0, 0.0), (50, 59.0, FIELD), (400, 20.0, FIELD), MAP)
+    assert certificate.verdict == "invalid"
+    assert certificate.numbers["overshoot"] == pytest.approx(40, abs=1)
+
+
+def test_a_temperature_lost_in_the_field_is_told_as_what_it_is():
+    """The regulation failed while the field was on, the sample cooled further: the field was no fault."""
+    certificate = judge("zfc", COOL, DWELL, SWITCH_ON, (300, 8.0, FIELD), (100, 8.0, FIELD))
+    assert certificate.verdict == "invalid"
+    assert certificate.reason == "T exceeded the present 8.00 K by 12.00 K"
+
+
+def test_the_first_readings_of_the_ramp_are_no_field_while_cooling():
+    history, now = biography(COOL, DWELL)
+    for time, field in ((now + 0.5, 0.0), (now + 1, 0.75e-4), (now + 2, 2.5e-4), (now + 50, FIELD), (now + 60, FIELD)):
+        history.observe(time, {"temperature": 20.0, "field": field})
+    certificate = certify(history, Claim("zfc", 109.0, FIELD), LIMITS, now + 60)
+    assert certificate.verdict == "valid"
+    assert certificate.numbers["zero_field_max"] == 0
+
+
+def test_negative_fields_are_judged_alike():
+    def minus(*legs):
+        return [(duration, temperature, -field) for duration, temperature, field in legs]
+
+    assert judge("zfc", *minus(COOL, DWELL, SWITCH_ON, MAP), nominal=-FIELD).verdict == "valid"
+    fc = minus((10, 150.0, FIELD), (1000, 20.0, FIELD), (100, 20.0, FIELD), (100, 20.0, 0.0), (100, 20.0, 0.0))
+    assert judge("flux-trap", *fc, nominal=-FIELD, rate=FIELD / 100).verdict == "valid"
+    wrong = (*fc[:-2], (100, 20.0, 20e-4), (20, 20.0, 0.0), (100, 20.0, 0.0))
+    assert judge("flux-trap", *wrong, nominal=-FIELD).verdict == "invalid"
+
+
+def test_a_field_raised_at_base_before_the_quench_is_found():
+    fc = ((10, 150.0, FIELD), (1000, 20.0, FIELD), (100, 20.0, FIELD))
+    certificate = judge("flux-trap", *fc, (20, 20.0, 1.5 * FIELD), (20, 20.0, FIELD), (100, 20.0, 0.0), DWELL)
+    assert certificate.verdict == "invalid"
+    assert "H strayed by 50.00 % from 97 G before the quench" in certificate.reason
+
+
+@pytest.mark.parametrize("name", ["temperature", "field"])
+def test_a_gap_in_the_record_is_told_with_its_length(name):
+    history, now = biography(COOL, DWELL, SWITCH_ON, (1000, 20.0, FIELD))
+    claim = Claim("zfc", 109.0, FIELD)
+    stalled = certify(without(history, name, 1305, 1365), claim, LIMITS, now)
+    assert stalled.verdict == "degraded"
+    assert stalled.reason == f"the {name} was not recorded for 70 s"
+    assert stalled.moment == pytest.approx(1300)
+    assert certify(without(history, name, 1305, 1955), claim, LIMITS, now).verdict == "invalid"
+    # what happened before the sample was last above Tc is of no interest, and neither is a stall of half a minute
+    assert certify(without(history, name, 35, 235), claim, LIMITS, now).verdict == "valid"
+    assert certify(without(history, name, 1305, 1335), claim, LIMITS, now).verdict == "valid"
+    # nor does it help that the logger has been silent since
+    assert certify(history, claim, LIMITS, now + 90).verdict == "degraded"
+
+
+def test_a_record_that_begins_after_the_crossing_proves_nothing():
+    history, now = biography(COOL, DWELL, SWITCH_ON, MAP)
+    claim = Claim("zfc", 109.0, FIELD)
+    assert "never recorded above" in certify(without(history, "temperature", 0, 500), claim, LIMITS, now).reason
+    unknown = certify(without(history, "field", 0, 1005), claim, LIMITS, now)
+    assert unknown.verdict == "invalid"
+    assert "the field was not recorded for" in unknown.reason
