@@ -11,6 +11,7 @@ from pydantic import Field as Described
 from nvscope.clock import Clock
 from nvscope.config import Frozen, Limits, Loading, Rig, Sample
 from nvscope.devices.cryostat import Temperature
+from nvscope.devices.focus import FocusDevice, Position
 from nvscope.devices.magnet import Field
 from nvscope.devices.rig import RigDevices
 from nvscope.devices.roles import Camera, Laser, MicrowaveSource, Timing
@@ -19,7 +20,7 @@ from nvscope.engine.assembly import assemble
 from nvscope.engine.connect import Connected
 from nvscope.engine.touched import mark
 from nvscope.errors import ConfigError, DataError, InstrumentTimeout, LimitError
-from nvscope.units import DBm, Hertz, Kelvin, KelvinPerSecond, Seconds, Tesla, TeslaPerSecond, Watts
+from nvscope.units import DBm, Hertz, Kelvin, KelvinPerSecond, Metres, Seconds, Tesla, TeslaPerSecond, Watts
 
 _STOP_PATIENCE = 10.0
 """Wall seconds a ramp may take to stop where it is."""
@@ -40,6 +41,7 @@ class ByHand(Frozen):
     temperature_rate: KelvinPerSecond = Described(default=5 / 60, gt=0, description="temperature ramp")
     field: Tesla | None = Described(default=None, description="field to go to; empty leaves it alone")
     field_rate: TeslaPerSecond = Described(default=2e-4, gt=0, description="field ramp")
+    focus: Metres | None = Described(default=None, description="focus position to go to; empty leaves it alone")
 
 
 class Hands:
@@ -82,6 +84,11 @@ class Hands:
         self._source: MicrowaveSource = instruments["microwave"].role  # type: ignore[assignment]
         self._timing: Timing = instruments["timing"].role  # type: ignore[assignment]
 
+    @property
+    def names(self) -> list[str]:
+        """What can be set on this rig."""
+        return [name for name in ByHand.model_fields if name != "focus" or self.devices.focus is not None]
+
     async def call(self, name: str, function: Callable[..., Any], *arguments: Any) -> Any:
         """Make one call to an instrument in its own thread."""
         return await self._instruments[name].worker.call(function, *arguments)
@@ -106,6 +113,9 @@ class Hands:
             self.devices.cryostat.check(temperature)
         if field is not None:
             self.devices.magnet.check(field)
+        position = None if wanted.focus is None or "focus" not in changed else Position(wanted.focus)
+        if position is not None:
+            self._drive().check(position)
 
         if changed & {"temperature", "temperature_rate", "field", "field_rate"} and (temperature or field):
             self._mark()
@@ -123,7 +133,15 @@ class Hands:
             await self._stop(self.devices.magnet)
             if field is not None:
                 self._moves["magnet"] = self.devices.magnet.set(field)
+        if position is not None:
+            await self._stop(self._drive())
+            self._moves["focus"] = self._drive().set(position)
         self.settings = wanted
+
+    def _drive(self) -> FocusDevice:
+        if self.devices.focus is None:
+            raise ConfigError("focus: this rig has no focus drive")
+        return self.devices.focus
 
     def _mark(self) -> None:
         """Write down that the sample has been moved by hand; without that nothing is moved."""
@@ -141,8 +159,8 @@ class Hands:
         self.settings = self.settings.model_copy(update={"temperature": None, "field": None})
 
     def moving(self) -> list[str]:
-        """Return the names of what is on its way."""
-        return [name for name, move in self._moves.items() if not move.done]
+        """Return the names of the ramps that are on their way."""
+        return [name for name, move in self._moves.items() if not move.done and name != "focus"]
 
     def failed(self) -> list[str]:
         """Return what went wrong with moves that have ended since the last call, in words."""

@@ -14,6 +14,7 @@ import os
 import tempfile
 import threading
 import time
+from collections import deque
 from collections.abc import Coroutine, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ from nvscope.clock import WallClock
 from nvscope.config import Loading, Rig, Sample
 from nvscope.config.assign import changed
 from nvscope.config.stored import texts
+from nvscope.devices.sharpness import FEWEST_FRAMES, sharpness
 from nvscope.engine.connect import close_all, connect_all, refuse_held
 from nvscope.engine.guardian import run_guardian
 from nvscope.engine.hands import ByHand, Hands
@@ -84,6 +86,7 @@ class LiveSession:
         self._state = "starting"
         self._one_at_a_time = asyncio.Lock()
         self._newest: RunStatus | None = None
+        self._newest_images: deque[NDArray[np.uint16]] = deque(maxlen=FEWEST_FRAMES)
 
     def execute(self) -> dict[str, str]:
         """Hold the instruments until told to stop; returns how each came into its safe state.
@@ -200,6 +203,7 @@ class LiveSession:
                     await hands.call("camera", hands.camera.set_exposure, wanted.exposure)
                     await hands.call("camera", lambda: hands.camera.arm(_FRAMES, external=False))
                     armed = (wanted.exposure, wanted.gain)
+                    self._newest_images.clear()
                     counted, since = 0, time.monotonic()
                 frames = await hands.call("camera", hands.camera.pop, 0.05)
                 if frames:
@@ -216,6 +220,7 @@ class LiveSession:
 
     def _show(self, image: NDArray[np.uint16], *, reference: bool) -> None:
         self._frames += 1
+        self._newest_images.append(image)
         if self._publisher.wants_frame(_SHOW):
             height, width = image.shape
             frame = Frame(0, 0, 0, 0, self._frames, reference, self._clock.now(), (height, width))
@@ -230,6 +235,7 @@ class LiveSession:
                 ("cryostat", hands.devices.cryostat.temperature),
                 ("magnet", hands.devices.magnet.field),
                 ("laser", self._laser_power),
+                ("focus", self._focus),
             ):
                 try:
                     await read()
@@ -248,6 +254,23 @@ class LiveSession:
     async def _laser_power(self) -> None:
         hands = self._need()
         self._values["laser_power"] = float(await hands.call("laser", hands.laser.power))
+
+    async def _focus(self) -> None:
+        """Read where the focus is, and say how sharp the newest frames are: by hand one focuses with it, or a knob."""
+        hands, images = self._need(), list(self._newest_images)
+        self._values["focus_sharpness"] = math.nan
+        if len(images) >= FEWEST_FRAMES and len({image.shape for image in images}) == 1:
+            with contextlib.suppress(DataError):  # in the dark, nothing is sharp
+                found = await asyncio.to_thread(sharpness, np.stack(images), self.request.rig.detector.offset)
+                self._values["focus_sharpness"] = found[0]
+        if hands.devices.focus is not None:
+            self._values.update(
+                {
+                    key: float(one["value"])
+                    for key, one in (await hands.devices.focus.read()).items()
+                    if key == "focus_position"
+                }
+            )
 
     async def _report(self) -> None:
         while True:
@@ -311,7 +334,7 @@ class LiveSession:
         return ", ".join(f"{name} {text}" for name, text in told.items())
 
     def _parameters(self) -> list[Any]:
-        return describe(self._need().settings, list(ByHand.model_fields))
+        return describe(self._need().settings, self._need().names)
 
     def _wait(self, work: Coroutine[Any, Any, Any]) -> Any:
         assert self._loop is not None

@@ -6,7 +6,8 @@ import math
 import time
 from collections.abc import Hashable, Sequence
 
-from PySide6.QtWidgets import QComboBox, QFrame, QGridLayout, QHBoxLayout, QLabel, QLineEdit, QPushButton
+import msgspec
+from PySide6.QtWidgets import QComboBox, QFrame, QGridLayout, QHBoxLayout, QLabel, QLineEdit, QPushButton, QWidget
 
 from nvscope.gui.desk import Desk
 from nvscope.gui.widgets.form import Editor, editor, text_of
@@ -15,6 +16,7 @@ from nvscope.gui.widgets.log import AnswerLabel, LogBrowser
 from nvscope.gui.widgets.plotting import Table
 from nvscope.gui.widgets.view import View
 from nvscope.stream.control import Control, Parameter, Reply
+from nvscope.units import parse_quantity
 
 _ASK_EVERY = 1.0
 """Wall seconds between questions what is set: somebody may set it from a terminal."""
@@ -25,8 +27,17 @@ GROUPS = (
     ("Microwaves", "microwave", ("frequency", "microwave_power")),
     ("Temperature", "", ("temperature", "temperature_rate")),
     ("Field", "", ("field", "field_rate")),
+    ("Focus", "", ("focus",)),
 )
-"""Title, switch and values of each instrument."""
+"""Title, switch and values of each instrument; one that the rig has not is left out."""
+READINGS = (
+    ("temperature", "temperature", "{:.2f} K", 1.0),
+    ("field", "field", "{:.2f} G", 1e4),
+    ("focus", "focus_position", "{:.2f} µm", 1e6),
+)
+"""Value, reading beside it, how it is written, and in what."""
+NUDGE = 1e-6
+"""How far (m) a button beside the focus moves it."""
 LABELS = {
     "laser_power": "power",
     "microwave_power": "power",
@@ -34,6 +45,7 @@ LABELS = {
     "temperature_rate": "rate",
     "field": "go to",
     "field_rate": "rate",
+    "focus": "go to",
 }
 
 
@@ -48,6 +60,7 @@ class ByHandView(View):
         super().__init__(desk)
         self.edits: dict[str, Editor] = {}
         self.switches: dict[str, QPushButton] = {}
+        self.nudges: list[QPushButton] = []
         self._known: dict[str, Parameter] = {}
         self._now: dict[str, QLabel] = {}
         self._asked = -math.inf
@@ -74,6 +87,7 @@ class ByHandView(View):
         self.answer = AnswerLabel()
         self.body.addWidget(self.answer)
         self.log = LogBrowser()
+        self.log.setPlaceholderText("what the instruments complain about is written here")
         self.body.addWidget(self.log, 1)
 
     def key(self) -> Hashable:
@@ -85,13 +99,13 @@ class ByHandView(View):
     def draw(self) -> None:
         """Show readings, and ask what is set."""
         live = self.desk.by_hand and self.desk.link.state == "connected" and not self.desk.session.outcome
-        for widget in (*self.edits.values(), *self.switches.values(), self.halt, self.end):
+        for widget in (*self.edits.values(), *self.switches.values(), *self.nudges, self.halt, self.end):
             widget.setEnabled(live)
         if live and time.monotonic() - self._asked > _ASK_EVERY:
             self._asked = time.monotonic()
             self.desk.ask(Control("parameters"), self._fill)
-        for name, form, scale in (("temperature", "{:.2f} K", 1.0), ("field", "{:.2f} G", 1e4)):
-            value = newest(self.desk, name)
+        for name, column, form, scale in READINGS:
+            value = newest(self.desk, column)
             if name in self._now:
                 self._now[name].setText("now –" if math.isnan(value) else f"now {form.format(value * scale)}")
         self.answer.refresh(self.desk, self.theme)
@@ -136,10 +150,12 @@ class ByHandView(View):
         while (item := self._grid.takeAt(0)) is not None:
             if (widget := item.widget()) is not None:
                 widget.deleteLater()
-        self.edits, self.switches, self._now = {}, {}, {}
+        self.edits, self.switches, self._now, self.nudges = {}, {}, {}, []
         by_name = {one.name: one for one in parameters}
         row = 0
         for title, switch, names in GROUPS:
+            if names[0] not in by_name:
+                continue
             head = QLabel(f"<b>{title}</b>")
             self._grid.addWidget(head, row, 0)
             if switch:
@@ -165,10 +181,37 @@ class ByHandView(View):
                 self._grid.addWidget(label, row + 1, 2 * column)
                 self._grid.addWidget(edit, row + 1, 2 * column + 1)
                 self.edits[name] = edit
+            if title == "Focus":
+                self._grid.addWidget(self._nudges(), row + 1, 2, 1, 2)
             line = QFrame()
             line.setFixedHeight(4)
             self._grid.addWidget(line, row + 2, 0, 1, 4)
             row += 3
+
+    def _nudges(self) -> QWidget:
+        """Return two buttons that move the focus a little from where it was sent, or from where it is."""
+        both = QWidget()
+        row = QHBoxLayout(both)
+        row.setContentsMargins(0, 0, 0, 0)
+        for sign, text in ((-1, "−1 µm"), (1, "+1 µm")):
+            button = QPushButton(text)
+            button.setToolTip(
+                "<p>Move the focus; the sharpness in Housekeeping is largest where the image is sharp</p>"
+            )
+            button.clicked.connect(lambda _=False, sign=sign: self._nudge(sign * NUDGE))
+            row.addWidget(button)
+            self.nudges.append(button)
+        return both
+
+    def _nudge(self, by: float) -> None:
+        try:
+            at = parse_quantity(self._known["focus"].value, "metre")
+        except ValueError:
+            at = newest(self.desk, "focus_position")
+        if math.isfinite(at):
+            aim = f"{(at + by) * 1e6:.3f} um"
+            self._known["focus"] = msgspec.structs.replace(self._known["focus"], value=aim)  # a second click adds up
+            self.send(focus=aim)
 
     def _typed(self, name: str) -> None:
         """Send what was typed, with the rate beside a target: both are meant."""

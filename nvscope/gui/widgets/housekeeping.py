@@ -41,6 +41,8 @@ CHANNELS = (
     Channel("laser_power", "laser", "mW", 1e3, "laser power"),
     Channel("microwave_power_dbm", "MW", "dBm", 1.0, "microwave power"),
     Channel("helium_level", "He", "%", 100.0, "helium level"),
+    Channel("focus_position", "focus", "µm", 1e6, "position of the focus drive"),
+    Channel("focus_sharpness", "sharp", "", 1.0, "sharpness of the image (Brenner's gradient): largest in focus"),
     Channel("frames_per_second", "fps", "", 1.0, "frames from the camera per second of wall time"),
     Channel("lost_frames", "lost", "", 1.0, "frames of the point that blocks were closed without"),
 )
@@ -72,7 +74,7 @@ class HousekeepingView(View):
         self.add_graphics()
         self._rows: list[tuple[Channel, Any, Any]] = []
         self._layout: tuple[str, ...] = ()
-        self._alarmed = False
+        self._alarmed = self._by_hand = False
 
     def key(self) -> Hashable:
         """Change with readings and buttons."""
@@ -95,6 +97,9 @@ class HousekeepingView(View):
         if not self._alarmed and lost is not None and len(lost) and lost.values.max() > 0:
             self._alarmed = True
             self._buttons["lost_frames"].setChecked(True)
+        if self.desk.by_hand and not self._by_hand:
+            self._by_hand = True  # by hand one looks for the focus
+            self._buttons["focus_sharpness"].setChecked(True)
         chosen = [channel for channel in known if self._buttons[channel.column].isChecked()]
         self._lay_out(chosen)
         starts = [history[channel.column].times[0] for channel in chosen]

@@ -41,7 +41,7 @@ def test_instruments_are_moved_by_hand_and_left_safe(
     lab: Callable[..., Any], qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NVSCOPE_STATE", str(tmp_path / "state"))
-    served = lab("--pixels", "32x32")
+    served = lab("--rig", "simulated-focus", "--pixels", "32x32")
     launcher = CommandLauncher(live_arguments=["--lab", str(served.addresses_file)])
     mailbox = Mailbox()
     window = Window(Desk(methods(), mailbox), Preferences(None), launcher)
@@ -49,7 +49,7 @@ def test_instruments_are_moved_by_hand_and_left_safe(
     feed = Feed(mailbox)
     feed.start()
     window.show()
-    log = Path(launcher.live("simulated", "s1"))
+    log = Path(launcher.live("simulated-focus", "s1"))
     (process,) = launcher.processes
     hands, session = window.by_hand, lambda: window.desk.session
     try:
@@ -92,6 +92,15 @@ def test_instruments_are_moved_by_hand_and_left_safe(
         qtbot.waitUntil(lambda: "stopped" in hands.answer.text(), timeout=PATIENCE)
         held = float(ask(served, "magnet", "MEAS:CURR?"))
         assert 1.5 < held < 14  # 10 G/A: stopped on the way
+
+        # the focus: from where it is, and not beyond the rig file's limits
+        typed("focus", "95 um")
+        qtbot.waitUntil(lambda: "90 um" in hands.answer.text(), timeout=PATIENCE)
+        typed("focus", "50 um")
+        qtbot.waitUntil(lambda: "focus 50 um" in hands.answer.text(), timeout=PATIENCE)
+        QTest.mouseClick(hands.nudges[1], Qt.MouseButton.LeftButton)
+        qtbot.waitUntil(lambda: abs(session().history["focus_position"].last - 51e-6) < 0.1e-6, timeout=PATIENCE)
+        assert session().history["focus_sharpness"].last > 0
 
         process.stdin.close()  # the window is killed: nothing is left that could say goodbye
         qtbot.waitUntil(lambda: window.desk.link.state == "ended", timeout=PATIENCE)
