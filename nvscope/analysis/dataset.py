@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nvscope.config import Loading
+from nvscope.config.polygons import Vertices
 
 FloatArray = NDArray[np.float64]
 CONVERGED = 0
@@ -97,6 +98,8 @@ class RunData:
         From the journal.
     outcome : str
         ``done``, ``failed``, ``aborted``, or ``unfinished`` for a run that ended without saying so or still runs.
+    regions : mapping
+        Polygons by name that were drawn, or that averaging looked at; vertices as fractions of the maps' size.
     start, duration : float
         Rig time of the first record and from there to the last (s), NaN if unknown.
     spectra : callable
@@ -111,6 +114,7 @@ class RunData:
     warnings: tuple[tuple[float | None, str], ...] = ()
     outcome: str = "unfinished"
     reason: str = ""
+    regions: Mapping[str, tuple[Vertices, ...]] = field(default_factory=dict)
     start: float = float("nan")
     duration: float = float("nan")
     spectra: Callable[[int, NDArray[np.intp], NDArray[np.intp]], Spectra] | None = field(default=None, repr=False)

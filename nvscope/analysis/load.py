@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nvscope.analysis.dataset import MapPoint, RunData, Spectra
+from nvscope.analysis.run_regions import run_regions
 from nvscope.config import Loading
 from nvscope.config.polygons import cropped_loading
 from nvscope.config.stored import from_stored
@@ -45,6 +46,10 @@ def load_run(run_dir: Path) -> RunData:
         warnings=(*_warnings(reader), *((None, problem) for problem in problems)),
         outcome=outcome.outcome,
         reason=outcome.reason,
+        regions=run_regions(
+            (line.data for line in reader.journal if line.kind == "region"),
+            (point.attrs for point in points if point is not None),
+        ),
         start=times[0] if times else float("nan"),
         duration=times[-1] - times[0] if times else float("nan"),
         spectra=lambda number, rows, columns: read_spectra(reader.point(number), rows, columns),

@@ -16,7 +16,7 @@ from nvscope.analysis.dataset import RunData
 from nvscope.analysis.figures import style
 from nvscope.analysis.load import load_run
 from nvscope.analysis.report_numbers import definitions, numbers
-from nvscope.analysis.report_tables import overview, parameters, point_table, tiles, warnings
+from nvscope.analysis.report_tables import overview, parameters, point_table, region_table, tiles, warnings
 from nvscope.analysis.results import (
     Resistance,
     SeriesResult,
@@ -74,7 +74,7 @@ def make_report(run_dir: Path) -> Path:
 
 def write_report(run: RunData) -> Path:
     """Write the report of a run that has been read already."""
-    results = [analyse_series(series, run.loading) for series in find_series(run)]
+    results = [analyse_series(series, run.loading, run.regions) for series in find_series(run)]
     resistance = resistance_curve(run)
     plates = _Plates(run.path / FIGURES)
     calibrated = calibrations(run)
@@ -93,6 +93,7 @@ def write_report(run: RunData) -> Path:
             html.section("Summary", tiles(run, main, resistance)),
             *(_calibration(one) for one in calibrated),
             *([html.section("Figures", *plates.parts)] if plates.parts else []),
+            *([html.section("Regions", region_table(main, run.loading))] if main and main.regions else []),
             html.section("Points", point_table(run, main)),
             *([html.section("How the numbers are defined", definitions(main))] if main is not None else []),
             warnings(run, plates.failures),

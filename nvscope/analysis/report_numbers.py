@@ -9,6 +9,7 @@ from typing import Any
 from nvscope.analysis import html
 from nvscope.analysis.dataset import MapPoint, RunData
 from nvscope.analysis.results import Resistance, SeriesResult, median_b_err
+from nvscope.analysis.run_regions import RegionResult
 
 
 def definitions(result: SeriesResult) -> html.Markup:
@@ -22,6 +23,8 @@ def definitions(result: SeriesResult) -> html.Markup:
         "The most suppressed and most enhanced places are the extremes of disc averages over the coldest third of the "
         "maps, inside the sample's outline and its rim; error bars leave out the reference's share, which moves a "
         "whole curve.",
+        "A region is what the operator drew while the run went on, or the outline by which the sequence averaged; its "
+        "s is the weighted mean over its pixels, with the same weights at every temperature.",
         "Tc of s(T) is where s merges with its value above the transition, fitted with a form that is flat at low "
         "temperature and linear, rounded, towards Tc. Its uncertainty joins that of the fit, over all forms tried, "
         "with the interval between the temperatures around Tc over √12. A local Tc is that of the field above a pixel, "
@@ -32,6 +35,8 @@ def definitions(result: SeriesResult) -> html.Markup:
         "Tc,onset of R(T) is where R leaves its normal state, extrapolated from the nearest points above, by more than "
         "5 σ and 0.5 %; its uncertainty is the spacing of the points.",
     ]
+    if not result.regions:
+        lines = [line for line in lines if not line.startswith("A region is")]
     if result.series.reference is None:
         lines[1] = (
             "s = B/H is the map divided by the applied field: calibration and tilt of the magnet bias it as a whole."
@@ -66,6 +71,8 @@ def numbers(run: RunData, result: SeriesResult | None, resistance: Resistance | 
                     "tc_err": _finite(float(place.transition.tc_err)),
                     "tc_sampling": _finite(float(place.transition.sampling)),
                 }
+        if result.regions:
+            found["regions"] = {region.name: _region_numbers(region) for region in result.regions}
         if result.screening is not None:
             found["mean_suppression"] = _finite(result.screening.mean_suppression)
             found["suppressed_area"] = _finite(result.screening.suppressed_area)
@@ -74,6 +81,19 @@ def numbers(run: RunData, result: SeriesResult | None, resistance: Resistance | 
         found["tc_onset"] = None if onset is None else onset.temperature
         found["tc_onset_err"] = None if onset is None else onset.temperature_err
     return found
+
+
+def _region_numbers(region: RegionResult) -> dict[str, Any]:
+    return {
+        "polygons": [[list(vertex) for vertex in polygon] for polygon in region.polygons],
+        "pixels": region.pixels,
+        "s": [_finite(value) for value in region.curve.value],
+        "s_err": [_finite(value) for value in region.curve.err],
+        "reference_err": _finite(region.curve.common_err),
+        "median_b_err": [_finite(value) for value in region.median_b_err],
+        "tc": None if region.tc is None else region.tc[0],
+        "tc_err": None if region.tc is None else region.tc[1],
+    }
 
 
 def _point_numbers(point: MapPoint) -> dict[str, Any]:

@@ -10,7 +10,8 @@ import numpy as np
 from nvscope.analysis import html
 from nvscope.analysis.dataset import MapPoint, RunData
 from nvscope.analysis.html import Cell, Markup
-from nvscope.analysis.results import Resistance, SeriesResult, median_b_err
+from nvscope.analysis.results import Resistance, SeriesResult, median_b_err, pixel_size
+from nvscope.analysis.run_regions import areas
 from nvscope.analysis.transition import TransitionStatus
 from nvscope.config import Loading, Sample
 from nvscope.config.stored import texts, value_text
@@ -166,6 +167,27 @@ def _certificates(run: RunData) -> tuple[str, str, str]:
     counts = {verdict: verdicts.count(verdict) for verdict in ("invalid", "degraded", "valid") if verdict in verdicts}
     worst = next(iter(counts))
     return "history", worst, ", ".join(f"{n} {verdict}" for verdict, n in reversed(counts.items()))
+
+
+def region_table(result: SeriesResult, loading: Loading | None) -> Markup:
+    """Return one row per region drawn: its size, s and δB at the lowest temperature, its own Tc."""
+    pixel = pixel_size(loading, result.series.shape)
+    cold = f"{result.series.temperature[0]:.1f} K"
+    rows: list[list[Cell]] = []
+    for region, area in zip(result.regions, areas(result.regions, pixel), strict=True):
+        err = math.hypot(float(region.curve.err[0]), region.curve.common_err)
+        rows.append(
+            [
+                region.name,
+                str(region.pixels),
+                _number(area * 1e12, ".1f"),
+                with_error(float(region.curve.value[0]), err),
+                _number(float(region.median_b_err[0]) / GAUSS, ".3f"),
+                _DASH if region.tc is None else f"{region.tc[0]:.1f} ± {region.tc[1]:.1f}",
+            ]
+        )
+    header = ("region", "pixels", "area (µm²)", f"s at {cold}", f"median δB at {cold} (G)", "Tc (K)")
+    return html.table(header, rows, numeric=[1, 2, 3, 4, 5])
 
 
 def point_table(run: RunData, result: SeriesResult | None) -> Markup:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,7 @@ from nvscope.analysis.dataset import MapPoint, RunData
 from nvscope.analysis.fraction import ScreeningFraction, screening_fraction
 from nvscope.analysis.onset import Onset, resistance_onset
 from nvscope.analysis.regions import Curve, Disc, extreme_discs, region_curve, weighted_mean
+from nvscope.analysis.run_regions import Polygons, RegionResult, region_results
 from nvscope.analysis.series import Series
 from nvscope.analysis.transition import Transition, TransitionStatus, fit_transition
 from nvscope.config import Loading
@@ -51,6 +52,8 @@ class SeriesResult:
         Median 1-σ uncertainty of B over the image (T).
     screening : ScreeningFraction or None
         How much of the sample screens at the lowest temperature; None without an outline.
+    regions : tuple of RegionResult
+        Regions that were drawn, or that averaging looked at.
     """
 
     series: Series
@@ -59,6 +62,7 @@ class SeriesResult:
     tc_map: Transition | None
     median_b_err: FloatArray
     screening: ScreeningFraction | None
+    regions: tuple[RegionResult, ...] = ()
 
     @property
     def tc(self) -> tuple[float, float] | None:
@@ -90,8 +94,10 @@ def sample_mask(loading: Loading | None, shape: tuple[int, int]) -> NDArray[np.b
     return union_mask(outlines, shape) if outlines else None
 
 
-def analyse_series(series: Series, loading: Loading | None) -> SeriesResult:
-    """Choose the places, average their curves and fit the transitions."""
+def analyse_series(
+    series: Series, loading: Loading | None, regions: Mapping[str, Polygons] | None = None
+) -> SeriesResult:
+    """Choose the places, average their curves and those of the run's own `regions`, and fit the transitions."""
     pixel = pixel_size(loading, series.shape)
     radius = max(1.5, DISC_RADIUS / pixel) if pixel else 1.5
     inside = sample_mask(loading, series.shape)
@@ -110,6 +116,7 @@ def analyse_series(series: Series, loading: Loading | None) -> SeriesResult:
         tc_map=_tc_map(series),
         median_b_err=np.array([_median(one) for one in series.b_err]),
         screening=None if inside is None else screening_fraction(series.s[0], series.s_err[0], inside),
+        regions=region_results(series, regions or {}),
     )
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from nvscope.analysis.figures import maps, style
-from nvscope.analysis.results import Place, Resistance, SeriesResult
-from nvscope.analysis.transition import TransitionStatus
+from nvscope.analysis.regions import Curve
+from nvscope.analysis.results import Resistance, SeriesResult
+from nvscope.analysis.transition import Transition, TransitionStatus
 from nvscope.config import Loading
 
 _TALL, _SHORT = 4.7, 3.75
@@ -19,7 +22,7 @@ def transition_figure(result: SeriesResult, resistance: Resistance | None, loadi
     """The coldest s map with its places, s(T) there, and R(T) beneath, Tc marked on both."""
     series = result.series
     with_r = resistance is not None
-    figure = style.new_figure(style.WIDTH, _TALL if with_r else _SHORT)
+    figure = style.new_figure(style.WIDTH, _TALL if with_r or result.regions else _SHORT)
     top = figure.add_axes((0.085, 0.445, 0.56, 0.525) if with_r else (0.085, 0.13, 0.56, 0.84))
     axes = [top]
     _ratio_axes(top, result)
@@ -36,21 +39,43 @@ def transition_figure(result: SeriesResult, resistance: Resistance | None, loadi
     return figure
 
 
-def _colored(result: SeriesResult) -> list[tuple[Place, str]]:
+@dataclass(frozen=True, eq=False)
+class _Line:
+    """A curve s(T) with its name, colour and mark."""
+
+    name: str
+    note: str
+    color: str
+    marker: str
+    curve: Curve
+    transition: Transition
+
+
+def _lines(result: SeriesResult) -> list[_Line]:
     pairs = ((result.suppressed, style.SUPPRESSED), (result.enhanced, style.ENHANCED))
-    return [(place, color) for place, color in pairs if place is not None]
+    found = [
+        _Line(p.label, f"disc of {int(p.disc.mask.sum())} pixels", color, "o", p.curve, p.transition)
+        for p, color in pairs
+        if p is not None
+    ]
+    return found + [
+        _Line(one.name, f"{one.pixels} pixels", color, "s", one.curve, one.transition)
+        for one, color in zip(result.regions, style.REGIONS, strict=False)
+    ]
 
 
 def _ratio_axes(axes: Axes, result: SeriesResult) -> None:
     axes.axhline(1, color=style.FAINT, linewidth=1, zorder=0)
     temperature = result.series.temperature
-    for place, color in _colored(result):
+    for line in _lines(result):
+        size = 3.5 if line.marker == "s" else 4.5
         axes.errorbar(
-            temperature, place.curve.value, place.curve.err, fmt="o", color=color, label=place.label, elinewidth=1
-        )
-        if place.transition.status == TransitionStatus.FOUND:
+            temperature, line.curve.value, line.curve.err, fmt=line.marker, color=line.color, markersize=size,
+            label=line.name, elinewidth=1,
+        )  # fmt: skip
+        if line.transition.status == TransitionStatus.FOUND:
             fine = np.linspace(temperature[0], temperature[-1], 200)
-            axes.plot(fine, place.transition.curve(fine), color=color, linewidth=1, alpha=0.7)
+            axes.plot(fine, line.transition.curve(fine), color=line.color, linewidth=1, alpha=0.7)
     axes.margins(y=0.12)
 
 
@@ -120,10 +145,15 @@ def _place_map(figure: Figure, result: SeriesResult, loading: Loading | None) ->
     bar = figure.colorbar(image, cax=below, orientation="horizontal", extend=style.clipped(series.s, *limits))
     bar.outline.set_visible(False)
     below.tick_params(length=2, width=0.6, labelsize=7.5)
-    for index, (place, color) in enumerate(_colored(result)):
-        maps.place_marker(axes, place.disc.row, place.disc.column, series.shape, color)
+    for place, color in ((result.suppressed, style.SUPPRESSED), (result.enhanced, style.ENHANCED)):
+        if place is not None:
+            maps.place_marker(axes, place.disc.row, place.disc.column, series.shape, color)
+    for region, color in zip(result.regions, style.REGIONS, strict=False):
+        maps.region_outline(axes, region.polygons, series.shape, color)
+    for index, line in enumerate(_lines(result)):
         y = (height - 0.86 - edge - 0.4 * index) / height
-        figure.text(0.70, y, "●", color=color, va="center", ha="center", fontsize=8)
-        figure.text(0.72, y, place.label, color=color, va="center")
-        cold = f"s = {place.curve.value[0]:.4f} ± {place.curve.err[0]:.4f}, disc of {int(place.disc.mask.sum())} pixels"
+        mark = "●" if line.marker == "o" else "■"
+        figure.text(0.70, y, mark, color=line.color, va="center", ha="center", fontsize=8)
+        figure.text(0.72, y, line.name, color=line.color, va="center")
+        cold = f"s = {line.curve.value[0]:.4f} ± {line.curve.err[0]:.4f}, {line.note}"
         figure.text(0.72, y - 0.16 / height, cold, va="center", fontsize=7, color=style.MUTED)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.ticker import MaxNLocator
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from nvscope.analysis.dataset import MapPoint
 from nvscope.analysis.figures import mosaic, style
 from nvscope.analysis.results import SeriesResult
+from nvscope.analysis.run_regions import Polygons
 from nvscope.analysis.transition import TransitionStatus
 from nvscope.config import Loading
 
@@ -143,6 +145,14 @@ def place_marker(axes: Axes, row: int, column: int, shape: tuple[int, int], colo
     axes.plot(x, y, "o", markersize=8, markerfacecolor="none", markeredgecolor=color, markeredgewidth=1.5, zorder=6)
 
 
+def region_outline(axes: Axes, polygons: Polygons, shape: tuple[int, int], color: str) -> None:
+    """Draw the outline of a region on a map drawn by `single`."""
+    plan = mosaic.layout(1, shape, 1)
+    lines = [np.asarray([*one, one[0]]) * plan.panel + plan.corners[0] for one in polygons]
+    for ink, width in (("white", 2.4), (color, 1.3)):
+        axes.add_collection(LineCollection(lines, colors=ink, linewidths=width, zorder=5))
+
+
 def error_map(result: SeriesResult, loading: Loading | None) -> Figure:
     """δB of the coldest map, its distribution, and its median at every temperature."""
     series = result.series
@@ -152,12 +162,17 @@ def error_map(result: SeriesResult, loading: Loading | None) -> Figure:
     low, high = style.color_range(err, 1.0)
     image = single(axes, err, loading, cmap="cividis_r", limits=(low, high), dark=False, details=True)
     axes.set_title(f"δB at {kelvin(series.temperature[0])}")
+    for region, color in zip(result.regions, style.REGIONS, strict=False):
+        region_outline(axes, region.polygons, series.shape, color)
     cax = figure.add_axes((0.36, 0.07, 0.015, 0.62))
     style.color_bar(image, cax, "δB (G)", style.clipped(err, low, high))
     _error_histogram(figure.add_axes((0.50, 0.17, 0.20, 0.70)), err, (low, high))
     trend = figure.add_axes((0.785, 0.17, 0.205, 0.70))
     trend.plot(series.temperature, result.median_b_err / GAUSS, "o-", color=style.NEUTRAL, markersize=3.5, linewidth=1)
-    trend.set_ylim(0, 1.25 * float(np.nanmax(result.median_b_err, initial=1e-9)) / GAUSS)
+    for region, color in zip(result.regions, style.REGIONS, strict=False):
+        trend.plot(series.temperature, region.median_b_err / GAUSS, "s-", color=color, markersize=3, linewidth=1)
+    every = [result.median_b_err, *(region.median_b_err for region in result.regions)]
+    trend.set_ylim(0, 1.25 * float(np.nanmax(np.concatenate(every), initial=1e-9)) / GAUSS)
     trend.set_xlabel("T (K)")
     trend.set_title("median δB (G)")
     return figure

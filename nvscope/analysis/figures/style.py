@@ -23,6 +23,8 @@ SUPPRESSED = "#2166ac"
 ENHANCED = "#b2182b"
 NEUTRAL = "#4d5561"
 RESISTANCE = "#8a5a00"
+REGIONS = ("#b5267f", "#2f7d6b")
+"""Of the regions drawn by the operator, as in the window."""
 
 SEQUENTIAL = "viridis"
 DIVERGING = "RdBu_r"

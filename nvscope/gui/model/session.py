@@ -6,12 +6,13 @@ import math
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nvscope.config.polygons import polygon_mask
+from nvscope.config.polygons import union_mask
 from nvscope.gui.model.derived import find_reference
 from nvscope.gui.model.journal import LogEntry, entry
 from nvscope.gui.model.maps import MapStore, PointMaps
@@ -178,9 +179,13 @@ class Session:
             for record in snapshot.points
             if {"rig_time", "median_b_err"} <= record.summary.keys()
         ]
-        if errors:
+        known_err = self.history.get("median_b_err", TimeSeries())
+        recorded = snapshot.history.get("b_err", np.empty(0))
+        if np.isfinite(recorded).any():  # as the run judged it: in the region that matters
+            good = np.isfinite(recorded)
+            self.history["median_b_err"] = known_err.preceded_by(times[good], recorded[good])
+        elif errors:
             earlier = np.array(sorted(errors))
-            known_err = self.history.get("median_b_err", TimeSeries())
             self.history["median_b_err"] = known_err.preceded_by(earlier[:, 0], earlier[:, 1])
         last = max((one.rig_time for one in snapshot.log if one.rig_time is not None), default=-math.inf)
         self.log.clear()
@@ -225,13 +230,18 @@ class Session:
         self._touch("maps", "points")
 
     def _b_err(self, message: Maps, arrays: Sequence[NDArray[Any]]) -> float:
-        """Return the median error of B that has to reach the target: in the region of interest if there is one."""
-        whole, roi = message.summary["median_b_err"], self.regions.get("roi")
-        if roi is None or "b_z_err" not in message.names:
+        """Return the median error of B that has to reach the target: in the region that matters if there is one."""
+        whole, region = message.summary["median_b_err"], self._region(message.point)
+        if not region or "b_z_err" not in message.names:
             return whole
-        inside = arrays[message.names.index("b_z_err")][polygon_mask(roi, message.shape)]
+        inside = arrays[message.names.index("b_z_err")][_region_mask(region, message.shape)]
         inside = inside[np.isfinite(inside)]
         return float(np.median(inside)) if inside.size else whole
+
+    def _region(self, point: int) -> tuple[Vertices, ...]:
+        """Return the polygons that averaging looks at: the region of interest drawn, else the sequence's own."""
+        roi, known = self.regions.get("roi"), self.points.get(point)
+        return (roi,) if roi is not None else () if known is None else region_of_point(known.attrs)
 
     def _take_status(self, status: RunStatus) -> None:
         self.status = status
@@ -373,6 +383,19 @@ class Session:
             if isinstance(value, int | float) and value > 0:
                 return float(value)
         return 65535.0
+
+
+def region_of_point(attrs: Mapping[str, Any]) -> tuple[Vertices, ...]:
+    """Read the polygons a sequence has a point judged by; none if there are none, or they are damaged."""
+    try:
+        return tuple(tuple((float(x), float(y)) for x, y in polygon) for polygon in attrs.get("region") or ())
+    except (TypeError, ValueError):
+        return ()
+
+
+@lru_cache(maxsize=4)
+def _region_mask(polygons: tuple[Vertices, ...], shape: tuple[int, int]) -> NDArray[np.bool_]:
+    return union_mask(polygons, shape)
 
 
 def region_of(data: Mapping[str, Any]) -> dict[str, Vertices]:

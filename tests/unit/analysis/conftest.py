@@ -130,6 +130,7 @@ def write_run(
     certificate: Callable[[int], dict[str, Any] | None] = lambda point: None,
     cut_last: bool = False,
     fitted: bool = False,
+    regions: Iterable[dict[str, Any]] = (),
 ) -> Path:
     """Write a run directory.
 
@@ -150,6 +151,8 @@ def write_run(
     )  # fmt: skip
     writer = RunWriter(run)
     writer.entry(JournalEntry("state", 100.0, {"state": "running"}))
+    for region in regions:
+        writer.entry(JournalEntry("region", 150.0, region))
     plan = [("find-lines", NORMAL)] + ([("reference", NORMAL)] if reference else [])
     plan += [("zfc" if i == 0 else "fw", t) for i, t in enumerate(temperatures)]
     for number, (purpose, temperature) in enumerate(plan):

@@ -14,6 +14,7 @@ from nvscope.analysis.load import load_run
 from nvscope.analysis.report import make_report
 from nvscope.analysis.report_tables import seconds, with_error
 from nvscope.analysis.results import analyse_series
+from nvscope.analysis.run_regions import run_regions
 from nvscope.analysis.series import find_series
 from nvscope.errors import DataError
 
@@ -42,7 +43,7 @@ def test_complete_run(run_writer):
         verdict = "degraded" if point == 5 else "valid"
         return {"protocol": "fw", "verdict": verdict, "reason": "T exceeded by 0.31 K", "numbers": {}}
 
-    run = run_writer(certificate=certificate)
+    run = run_writer(certificate=certificate, regions=DRAWN)
     report = make_report(run)
     assert report == run / "report.html"
     text = report.read_text("utf-8")
@@ -68,6 +69,9 @@ def test_complete_run(run_writer):
     assert "97 G" in text
     assert found["mean_suppression"] == pytest.approx(0.02, abs=0.01)
     assert 0.2 < found["suppressed_area"] < 0.8
+    assert "<h2>Regions</h2>" in text
+    assert found["regions"]["region of interest"]["pixels"] == 100
+    assert found["regions"]["reference region"]["tc"] is None
 
 
 def test_places_and_local_tc_are_the_made_up_ones(run_writer, flake):
@@ -91,6 +95,46 @@ def test_places_and_local_tc_are_the_made_up_ones(run_writer, flake):
     error = (result.tc_map.tc - sample.local_tc)[deep]
     assert np.nanmedian(np.abs(error)) < 2.0
     assert np.isfinite(error).mean() > 0.9
+
+
+BOX = [[11 / 32, 11 / 32], [21 / 32, 11 / 32], [21 / 32, 21 / 32], [11 / 32, 21 / 32]]
+CORNER = [[0.0, 0.0], [0.1, 0.0], [0.1, 0.1], [0.0, 0.1]]
+DRAWN = [
+    {"kind": "roi", "vertices": [[0.4, 0.4], [0.6, 0.4], [0.5, 0.6]]},  # replaced by the next
+    {"kind": "roi", "vertices": BOX},
+    {"kind": "reference", "vertices": CORNER},
+    {"kind": "something else", "vertices": BOX},
+]
+
+
+def test_regions_that_were_drawn_are_judged(run_writer, flake):
+    sample = flake()
+    data = load_run(run_writer(sample, regions=DRAWN))
+    (series,) = find_series(data)
+    roi, reference = analyse_series(series, data.loading, data.regions).regions
+    assert (roi.name, reference.name) == ("region of interest", "reference region")
+    mask = np.zeros((32, 32), bool)
+    mask[11:21, 11:21] = True
+    assert roi.pixels == 100
+    # the fit of a mean weighs pixels by their noise, as the truth here does
+    weight = 1 / sample.b_err[mask] ** 2
+    truth = (sample.s(20.0)[mask] * weight).sum() / weight.sum()
+    assert roi.curve.value[0] == pytest.approx(truth, abs=4 * np.hypot(roi.curve.err[0], roi.curve.common_err))
+    assert roi.tc is not None
+    assert roi.tc[0] == pytest.approx(80, abs=3)
+    assert roi.median_b_err[0] == pytest.approx(float(np.median(sample.b_err[mask])), rel=0.02)
+    err = np.hypot(reference.curve.err[0], reference.curve.common_err)
+    assert reference.curve.value[0] == pytest.approx(1, abs=4 * err)
+    assert reference.tc is None
+
+
+def test_a_region_is_taken_away_and_damage_is_none():
+    assert run_regions([*DRAWN, {"kind": "roi", "vertices": []}], []).keys() == {"reference region"}
+    damaged = [{"kind": "roi", "vertices": ["damaged"]}, {"kind": "roi", "vertices": [[0, 0], [1, 1]]}, {}]
+    assert run_regions(damaged, [{"region": None}, {"region": 7}]) == {}
+    # the sequence's own outlines count until somebody draws
+    assert run_regions([], [{"region": [BOX, CORNER]}])["region of interest"][1][2] == (0.1, 0.1)
+    assert len(run_regions(DRAWN, [{"region": [BOX, CORNER]}])["region of interest"]) == 1
 
 
 def test_aborted_run_reports_what_there_is(run_writer):
