@@ -24,7 +24,6 @@ from nvscope.odmr.pair_finish import (
     VARIANCE,
     W1,
     W2,
-    finish,
 )
 from nvscope.odmr.pair_guess import guess_pairs, level_spectra
 from nvscope.odmr.pair_judge import (
@@ -37,7 +36,7 @@ from nvscope.odmr.pair_judge import (
     wanted_degree,
     weakest_line,
 )
-from nvscope.odmr.pair_solve import FOUND_ROWS, ORDER, converge
+from nvscope.odmr.pair_solve import ORDER, WHERE, solve_pairs
 from nvscope.odmr.setup import Setup
 
 __all__ = ["Block"]
@@ -68,8 +67,8 @@ class Block:
     def __init__(self, setup: Setup, signal: NDArray[np.generic], root: Array) -> None:
         self.setup = setup
         points, self.size = signal.shape
-        # a row length that is no multiple of a page keeps columns out of each other's cache lines
-        self.spectra = np.empty((points, self.size + 8))
+        # rows of an odd number of cache lines, or a column would find all of itself in the same few places of the cache
+        self.spectra = np.empty((points, 8 * ((self.size + 7) // 8 | 1)))
         self.base = np.empty((9, self.size))
         self.level = np.empty(self.size)
         usable = np.full(self.size, points)
@@ -92,7 +91,7 @@ class Block:
 
     def _weigh_apart(self, raw: Array, root: Array) -> NDArray[np.int64]:
         """Give every pixel weights of its own, zero where there is nothing to weigh; returns its usable points."""
-        weight = np.where(np.isfinite(raw), np.broadcast_to(root.T**2, raw.shape), 0.0)
+        weight = np.ascontiguousarray(np.where(np.isfinite(raw), np.broadcast_to(root.T**2, raw.shape), 0.0))
         raw[weight == 0] = 0.0
         self.weight = weight
         middle: Any = np.ma.median(np.ma.masked_array(raw, weight == 0), axis=0)  # type: ignore[no-untyped-call]
@@ -164,15 +163,13 @@ class Block:
         """Converge from `q`, (4, start), of which each belongs to one of `pixels`; returns a table of solutions."""
         setup = self.setup
         q = np.array(q, order="C")
-        order = ORDER[lines - 1, degree]
-        found = np.empty((FOUND_ROWS, pixels.size))
+        order, where = ORDER[lines - 1, degree], WHERE[lines - 1, degree]
         table = np.empty((ROWS, pixels.size))
         variance = self.noise.unit if self.noise.known else np.zeros(self.size)
-        converge(
+        solve_pairs(
             pixels, q, lines, degree, setup.x, self.spectra, self.weight, self.base, variance, self.noise.points,
-            setup.bounds, order, found,
+            setup.bounds, order, where, table,
         )  # fmt: skip
-        finish(pixels, q, lines, degree, order, self.base, found, table)
         return table
 
     def refine_any(self, pixels: Indices, q: Array, lines: int) -> Array:

@@ -13,7 +13,7 @@ from __future__ import annotations
 from numba import njit
 
 from nvscope.odmr.shapes import SAFE_FAST
-from nvscope.odmr.simd import LANES, broadcast, load, store
+from nvscope.odmr.simd import broadcast, larger, load, store
 
 __all__ = ["BASE_SUMS", "COLUMNS", "LINE_SUMS", "assemble", "line_sums"]
 
@@ -23,146 +23,162 @@ COLUMNS = 9  # 1, h1, h2, slopes by c1, w1, c2, w2, x, x²
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=SAFE_FAST)
-def line_sums(count, x, spectra, weights, own, q, line, sums):
-    """Accumulate the sums of line 0 or 1 for the first `count` columns of `spectra`, (frequency, slot).
+def line_sums(x, spectra, column, weights, weights_column, q, line, sums):
+    """Accumulate the sums of line 0 or 1 for `LANES` columns of `spectra`, (frequency, column), from `column` on.
 
-    Rows of `q` are c1, w1, c2, w2. Every column has its own weights if `own` is 1; if it is 0 the first `LANES` columns
-    of `weights` serve all. Slots come in multiples of `LANES`.
+    Rows of `q` are c1, w1, c2, w2, (4, LANES). `sums` is (2 `LINE_SUMS`, LANES).
     """
     zero, one = broadcast(0.0), broadcast(1.0)
     first = LINE_SUMS * line
-    for slot in range(0, count, LANES):
-        inverse = one / load(q, 2 * line + 1, slot)
-        origin = load(q, 2 * line, slot) * inverse
-        a1 = a2 = a3 = a4 = b1 = b2 = b3 = b4 = y1 = y2 = y3 = zero
-        for t in range(x.size):
-            u = broadcast(x[t]) * inverse - origin
-            h = one / (one + u * u)
-            y = load(spectra, t, slot)
-            p = load(weights, t, slot * own) * h
-            a1 = a1 + p
-            b1 = b1 + u * p
-            y1 = y1 + y * p
-            p = p * h
-            a2 = a2 + p
-            b2 = b2 + u * p
-            y = y * p
-            y2 = y2 + y
-            y3 = y3 + u * y
-            p = p * h
-            a3 = a3 + p
-            b3 = b3 + u * p
-            p = p * h
-            a4 = a4 + p
-            b4 = b4 + u * p
-        store(sums, first, slot, a1)
-        store(sums, first + 1, slot, a2)
-        store(sums, first + 2, slot, a3)
-        store(sums, first + 3, slot, a4)
-        store(sums, first + 4, slot, b1)
-        store(sums, first + 5, slot, b2)
-        store(sums, first + 6, slot, b3)
-        store(sums, first + 7, slot, b4)
-        store(sums, first + 8, slot, y1)
-        store(sums, first + 9, slot, y2)
-        store(sums, first + 10, slot, y3)
+    inverse = one / load(q, 2 * line + 1, 0)
+    origin = load(q, 2 * line, 0) * inverse
+    a1 = a2 = a3 = a4 = b1 = b2 = b3 = b4 = y1 = y2 = y3 = zero
+    for t in range(x.size):
+        u = broadcast(x[t]) * inverse - origin
+        h = one / (one + u * u)
+        y = load(spectra, t, column)
+        p = load(weights, t, weights_column) * h
+        a1 = a1 + p
+        b1 = b1 + u * p
+        y1 = y1 + y * p
+        p = p * h
+        a2 = a2 + p
+        b2 = b2 + u * p
+        y = y * p
+        y2 = y2 + y
+        y3 = y3 + u * y
+        p = p * h
+        a3 = a3 + p
+        b3 = b3 + u * p
+        p = p * h
+        a4 = a4 + p
+        b4 = b4 + u * p
+    store(sums, first, 0, a1)
+    store(sums, first + 1, 0, a2)
+    store(sums, first + 2, 0, a3)
+    store(sums, first + 3, 0, a4)
+    store(sums, first + 4, 0, b1)
+    store(sums, first + 5, 0, b2)
+    store(sums, first + 6, 0, b3)
+    store(sums, first + 7, 0, b4)
+    store(sums, first + 8, 0, y1)
+    store(sums, first + 9, 0, y2)
+    store(sums, first + 10, 0, y3)
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=SAFE_FAST)
-def assemble(count, sums, base, q, gram, right):
-    """Fill the lower triangle of the normal matrix and its right-hand sides, for `count` slots.
+def assemble(sums, base, q, lines, bent, where, gram, right):
+    """Fill the lower triangle of the normal matrix and its right-hand sides.
 
-    Columns as in `COLUMNS`, slopes per unit amplitude. `q` holds c1, w1, c2, w2; slots are the last axis everywhere.
+    Columns as in `COLUMNS`, slopes per unit amplitude. ``where[i, j]`` is the row of `gram` for columns i > j, and
+    ``where[COLUMNS, i]`` that of `right` for column i. `q` holds c1, w1, c2, w2. What concerns x and x² is left alone
+    unless `bent`, what concerns a second line if `lines` is 1.
     """
-    for s in range(count):
-        gram[0, 0, s] = base[0, s]
-        gram[7, 0, s] = base[1, s]
-        gram[7, 7, s] = base[2, s]
-        gram[8, 0, s] = base[2, s]
-        gram[8, 7, s] = base[3, s]
-        gram[8, 8, s] = base[4, s]
-        right[0, s] = base[5, s]
-        right[7, s] = base[6, s]
-        right[8, s] = base[7, s]
-    for line in range(2):
-        k = LINE_SUMS * line
-        a, b, d = 1 + line, 3 + 2 * line, 4 + 2 * line  # amplitude, centre, width
-        for s in range(count):
-            c, w = q[2 * line, s], q[2 * line + 1, s]
-            m = 2.0 / w
-            h1, h2, h3, h4 = sums[k, s], sums[k + 1, s], sums[k + 2, s], sums[k + 3, s]
-            u1, u2, u3, u4 = sums[k + 4, s], sums[k + 5, s], sums[k + 6, s], sums[k + 7, s]
-            gram[a, 0, s] = h1
-            gram[a, a, s] = h2
-            gram[b, 0, s] = m * u2
-            gram[b, a, s] = m * u3
-            gram[b, b, s] = m * m * (h3 - h4)
-            gram[d, 0, s] = m * (h1 - h2)
-            gram[d, a, s] = m * (h2 - h3)
-            gram[d, b, s] = m * m * (u3 - u4)
-            gram[d, d, s] = m * m * (h2 - 2.0 * h3 + h4)
-            right[a, s] = sums[k + 8, s]
-            right[b, s] = m * sums[k + 10, s]
-            right[d, s] = m * (sums[k + 8, s] - sums[k + 9, s])
-            # x = c + w u, and u² h = 1 - h
-            xh = c * h1 + w * u1
-            xh2 = c * h2 + w * u2
-            xu2 = c * u2 + w * (h1 - h2)
-            gram[7, a, s] = xh
-            gram[7, b, s] = m * xu2
-            gram[7, d, s] = m * (xh - xh2)
-            xxh = c * c * h1 + 2.0 * c * w * u1 + w * w * (base[0, s] - h1)
-            xxh2 = c * c * h2 + 2.0 * c * w * u2 + w * w * (h1 - h2)
-            gram[8, a, s] = xxh
-            gram[8, b, s] = m * (c * c * u2 + 2.0 * c * w * (h1 - h2) + w * w * (u1 - u2))
-            gram[8, d, s] = m * (xxh - xxh2)
-    for s in range(count):
-        c1, w1, c2, w2 = q[0, s], q[1, s], q[2, s], q[3, s]
-        # ΣP, ΣP², ΣQ, ΣQ² (real, imaginary)
-        p1r, p1i = sums[4, s], -sums[0, s]
-        p2r, p2i = sums[0, s] - 2.0 * sums[1, s], -2.0 * sums[5, s]
-        q1r, q1i = sums[15, s], -sums[11, s]
-        q2r, q2i = sums[11, s] - 2.0 * sums[12, s], -2.0 * sums[16, s]
-        d = c1 - c2
-        e = w2 - w1
-        norm = max(d * d + e * e, 1e-6 * w1 * w2)  # coincident lines: their difference is not resolved anyway
-        fr, fi = d / norm, -e / norm  # 1/(z1 - z2)
-        e = -(w1 + w2)
-        norm = d * d + e * e
-        gr, gi = d / norm, -e / norm  # 1/(z1 - z2*)
-        tr, ti = w2 * p1r - w1 * q1r, w2 * p1i - w1 * q1i
-        s11r, s11i = tr * fr - ti * fi, tr * fi + ti * fr
-        tr, ti = w2 * p1r - w1 * q1r, w2 * p1i + w1 * q1i
-        t11r, t11i = tr * gr - ti * gi, tr * gi + ti * gr
-        tr, ti = w2 * p2r - w1 * s11r, w2 * p2i - w1 * s11i
-        s21r, s21i = tr * fr - ti * fi, tr * fi + ti * fr
-        tr, ti = w2 * p2r - w1 * t11r, w2 * p2i - w1 * t11i
-        t21r, t21i = tr * gr - ti * gi, tr * gi + ti * gr
-        tr, ti = w2 * s11r - w1 * q2r, w2 * s11i - w1 * q2i
-        s12r, s12i = tr * fr - ti * fi, tr * fi + ti * fr
-        tr, ti = w2 * t11r - w1 * q2r, w2 * t11i + w1 * q2i
-        t12r, t12i = tr * gr - ti * gi, tr * gi + ti * gr
-        tr, ti = w2 * s21r - w1 * s12r, w2 * s21i - w1 * s12i
-        s22r, s22i = tr * fr - ti * fi, tr * fi + ti * fr
-        tr, ti = w2 * t21r - w1 * t12r, w2 * t21i - w1 * t12i
-        t22r, t22i = tr * gr - ti * gi, tr * gi + ti * gr
-        # Im a · Im b and its companions, from a·b (s) and a·b* (t)
-        ii11 = 0.5 * (t11r - s11r)
-        ii21 = 0.5 * (t21r - s21r)
-        ii12 = 0.5 * (t12r - s12r)
-        ii22 = 0.5 * (t22r - s22r)
-        ri21 = 0.5 * (s21i - t21i)
-        ri22 = 0.5 * (s22i - t22i)
-        ir12 = 0.5 * (s12i + t12i)
-        ir22 = 0.5 * (s22i + t22i)
-        rr22 = 0.5 * (s22r + t22r)
-        m, n = 1.0 / w1, 1.0 / w2
-        gram[2, 1, s] = ii11
-        gram[5, 1, s] = n * ii12
-        gram[6, 1, s] = n * (ii11 - ir12)
-        gram[3, 2, s] = m * ii21
-        gram[4, 2, s] = m * (ii11 - ri21)
-        gram[5, 3, s] = m * n * ii22
-        gram[6, 3, s] = m * n * (ii21 - ir22)
-        gram[5, 4, s] = m * n * (ii12 - ri22)
-        gram[6, 4, s] = m * n * (ii11 - ir12 - ri21 + rr22)
+    store(gram, where[0, 0], 0, load(base, 0, 0))
+    store(right, where[COLUMNS, 0], 0, load(base, 5, 0))
+    if bent:
+        store(gram, where[7, 0], 0, load(base, 1, 0))
+        store(gram, where[7, 7], 0, load(base, 2, 0))
+        store(gram, where[8, 0], 0, load(base, 2, 0))
+        store(gram, where[8, 7], 0, load(base, 3, 0))
+        store(gram, where[8, 8], 0, load(base, 4, 0))
+        store(right, where[COLUMNS, 7], 0, load(base, 6, 0))
+        store(right, where[COLUMNS, 8], 0, load(base, 7, 0))
+    for line in range(lines):
+        assemble_line(sums, base, q, line, bent, where, gram, right)
+    if lines == 2:
+        assemble_products(sums, q, where, gram)
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=SAFE_FAST)
+def assemble_line(sums, base, q, line, bent, where, gram, right):
+    """Fill what one line has with itself, with the baseline and with the signal."""
+    two = broadcast(2.0)
+    k = LINE_SUMS * line
+    a, b, d = 1 + line, 3 + 2 * line, 4 + 2 * line  # amplitude, centre, width
+    c, w = load(q, 2 * line, 0), load(q, 2 * line + 1, 0)
+    m = two / w
+    mm = m * m
+    h1, h2, h3, h4 = load(sums, k, 0), load(sums, k + 1, 0), load(sums, k + 2, 0), load(sums, k + 3, 0)
+    u1, u2, u3, u4 = load(sums, k + 4, 0), load(sums, k + 5, 0), load(sums, k + 6, 0), load(sums, k + 7, 0)
+    y1, y2, y3 = load(sums, k + 8, 0), load(sums, k + 9, 0), load(sums, k + 10, 0)
+    store(gram, where[a, 0], 0, h1)
+    store(gram, where[a, a], 0, h2)
+    store(gram, where[b, 0], 0, m * u2)
+    store(gram, where[b, a], 0, m * u3)
+    store(gram, where[b, b], 0, mm * (h3 - h4))
+    store(gram, where[d, 0], 0, m * (h1 - h2))
+    store(gram, where[d, a], 0, m * (h2 - h3))
+    store(gram, where[d, b], 0, mm * (u3 - u4))
+    store(gram, where[d, d], 0, mm * (h2 - two * h3 + h4))
+    store(right, where[COLUMNS, a], 0, y1)
+    store(right, where[COLUMNS, b], 0, m * y3)
+    store(right, where[COLUMNS, d], 0, m * (y1 - y2))
+    if bent:
+        # x = c + w u, and u² h = 1 - h
+        xh = c * h1 + w * u1
+        store(gram, where[7, a], 0, xh)
+        store(gram, where[7, b], 0, m * (c * u2 + w * (h1 - h2)))
+        store(gram, where[7, d], 0, m * (xh - c * h2 - w * u2))
+        cc, cw, ww = c * c, two * c * w, w * w
+        xxh = cc * h1 + cw * u1 + ww * (load(base, 0, 0) - h1)
+        store(gram, where[8, a], 0, xxh)
+        store(gram, where[8, b], 0, m * (cc * u2 + cw * (h1 - h2) + ww * (u1 - u2)))
+        store(gram, where[8, d], 0, m * (xxh - cc * h2 - cw * u2 - ww * (h1 - h2)))
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=SAFE_FAST)
+def assemble_products(sums, q, where, gram):
+    """Fill what the two lines have with each other."""
+    zero, half, one, two = broadcast(0.0), broadcast(0.5), broadcast(1.0), broadcast(2.0)
+    c1, w1, c2, w2 = load(q, 0, 0), load(q, 1, 0), load(q, 2, 0), load(q, 3, 0)
+    # ΣP, ΣP², ΣQ, ΣQ² (real, imaginary)
+    p1r, p1i = load(sums, 4, 0), zero - load(sums, 0, 0)
+    p2r, p2i = zero - p1i - two * load(sums, 1, 0), zero - two * load(sums, 5, 0)
+    q1r, q1i = load(sums, 15, 0), zero - load(sums, 11, 0)
+    q2r, q2i = zero - q1i - two * load(sums, 12, 0), zero - two * load(sums, 16, 0)
+    d = c1 - c2
+    e = w2 - w1
+    # coincident lines: their difference is not resolved anyway
+    norm = one / larger(d * d + e * e, broadcast(1e-6) * w1 * w2)
+    fr, fi = d * norm, (w1 - w2) * norm  # 1/(z1 - z2)
+    e = w1 + w2
+    norm = one / (d * d + e * e)
+    gr, gi = d * norm, e * norm  # 1/(z1 - z2*)
+    tr, ti = w2 * p1r - w1 * q1r, w2 * p1i - w1 * q1i
+    s11r, s11i = tr * fr - ti * fi, tr * fi + ti * fr
+    ti = w2 * p1i + w1 * q1i
+    t11r, t11i = tr * gr - ti * gi, tr * gi + ti * gr
+    tr, ti = w2 * p2r - w1 * s11r, w2 * p2i - w1 * s11i
+    s21r, s21i = tr * fr - ti * fi, tr * fi + ti * fr
+    tr, ti = w2 * p2r - w1 * t11r, w2 * p2i - w1 * t11i
+    t21r, t21i = tr * gr - ti * gi, tr * gi + ti * gr
+    tr, ti = w2 * s11r - w1 * q2r, w2 * s11i - w1 * q2i
+    s12r, s12i = tr * fr - ti * fi, tr * fi + ti * fr
+    tr, ti = w2 * t11r - w1 * q2r, w2 * t11i + w1 * q2i
+    t12r, t12i = tr * gr - ti * gi, tr * gi + ti * gr
+    tr, ti = w2 * s21r - w1 * s12r, w2 * s21i - w1 * s12i
+    s22r, s22i = tr * fr - ti * fi, tr * fi + ti * fr
+    tr, ti = w2 * t21r - w1 * t12r, w2 * t21i - w1 * t12i
+    t22r, t22i = tr * gr - ti * gi, tr * gi + ti * gr
+    # Im a · Im b and its companions, from a·b (s) and a·b* (t)
+    ii11 = half * (t11r - s11r)
+    ii21 = half * (t21r - s21r)
+    ii12 = half * (t12r - s12r)
+    ii22 = half * (t22r - s22r)
+    ri21 = half * (s21i - t21i)
+    ri22 = half * (s22i - t22i)
+    ir12 = half * (s12i + t12i)
+    ir22 = half * (s22i + t22i)
+    rr22 = half * (s22r + t22r)
+    m, n = one / w1, one / w2
+    mn = m * n
+    store(gram, where[2, 1], 0, ii11)
+    store(gram, where[5, 1], 0, n * ii12)
+    store(gram, where[6, 1], 0, n * (ii11 - ir12))
+    store(gram, where[3, 2], 0, m * ii21)
+    store(gram, where[4, 2], 0, m * (ii11 - ri21))
+    store(gram, where[5, 3], 0, mn * ii22)
+    store(gram, where[6, 3], 0, mn * (ii21 - ir22))
+    store(gram, where[5, 4], 0, mn * (ii12 - ri22))
+    store(gram, where[6, 4], 0, mn * (ii11 - ir12 - ri21 + rr22))

@@ -2,7 +2,8 @@
 
 The compiler vectorises loops over frequency, but then every sum ends in a horizontal reduction and the spectra must be
 transposed. With a pixel in each lane neither is needed; numba has no such type, so it is defined here: load, store,
-broadcast, the larger of two and the four operations, as LLVM's own vector instructions, on any processor LLVM knows.
+broadcast, a choice by comparison, the root and the four operations, as LLVM's own vector instructions, on any processor
+LLVM knows.
 """
 
 # mypy: allow-untyped-defs, allow-untyped-calls, disable-error-code="no-any-return"
@@ -17,11 +18,12 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, models, overload, register_model
 
-__all__ = ["LANES", "broadcast", "larger", "load", "store"]
+__all__ = ["LANES", "Rows", "broadcast", "choose", "larger", "load", "root", "store"]
 
 LANES = 8 if llvm.get_host_cpu_features().get("avx512f", False) else 4
 """Pixels in a register."""
 
+_REGISTER = ir.VectorType(ir.DoubleType(), LANES)
 _EXACT = ("contract",)  # reordering would undo what is hoisted out of the loops
 
 
@@ -38,16 +40,16 @@ lanes = LanesType()
 @register_model(LanesType)
 class _LanesModel(models.PrimitiveModel):
     def __init__(self, dmm, fe_type):
-        super().__init__(dmm, fe_type, ir.VectorType(ir.DoubleType(), LANES))
+        super().__init__(dmm, fe_type, _REGISTER)
 
 
-def _address(context, builder, signature, args):
-    """Where row `args[1]`, column `args[2]` of a C-ordered matrix begins, as a pointer to lanes."""
-    array = context.make_array(signature.args[0])(context, builder, args[0])
+def _address(context, builder, kind, matrix, row, column):
+    """Where a row and column of a C-ordered matrix begin, as a pointer to lanes; for writing code."""
+    array = context.make_array(kind)(context, builder, matrix)
     strides = cgutils.unpack_tuple(builder, array.strides, 2)
-    offset = builder.add(builder.mul(args[1], strides[0]), builder.mul(args[2], ir.Constant(args[2].type, 8)))
-    base = builder.ptrtoint(array.data, args[1].type)
-    return builder.inttoptr(builder.add(base, offset), ir.VectorType(ir.DoubleType(), LANES).as_pointer())
+    offset = builder.add(builder.mul(row, strides[0]), builder.mul(column, ir.Constant(column.type, 8)))
+    base = builder.ptrtoint(array.data, row.type)
+    return builder.inttoptr(builder.add(base, offset), _REGISTER.as_pointer())
 
 
 def _is_matrix(array: Any) -> bool:
@@ -61,7 +63,7 @@ def load(typingctx, array, row, column):
         return None
 
     def codegen(context, builder, signature, args):
-        return builder.load(_address(context, builder, signature, args), align=8)
+        return builder.load(_address(context, builder, signature.args[0], *args), align=8)
 
     return lanes(array, types.intp, types.intp), codegen
 
@@ -73,7 +75,7 @@ def store(typingctx, array, row, column, value):
         return None
 
     def codegen(context, builder, signature, args):
-        builder.store(args[3], _address(context, builder, signature, args), align=8)
+        builder.store(args[3], _address(context, builder, signature.args[0], *args[:3]), align=8)
         return context.get_dummy_value()
 
     return types.void(array, types.intp, types.intp, lanes), codegen
@@ -84,10 +86,9 @@ def broadcast(typingctx, value):
     """Put one number into every lane."""
 
     def codegen(context, builder, signature, args):
-        kind = ir.VectorType(ir.DoubleType(), LANES)
-        single = builder.insert_element(ir.Constant(kind, ir.Undefined), args[0], ir.Constant(ir.IntType(32), 0))
+        single = builder.insert_element(ir.Constant(_REGISTER, ir.Undefined), args[0], ir.Constant(ir.IntType(32), 0))
         everywhere = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
-        return builder.shuffle_vector(single, ir.Constant(kind, ir.Undefined), everywhere)
+        return builder.shuffle_vector(single, ir.Constant(_REGISTER, ir.Undefined), everywhere)
 
     return lanes(types.float64), codegen
 
@@ -100,6 +101,32 @@ def larger(typingctx, left, right):
         return builder.select(builder.fcmp_ordered(">", args[0], args[1]), args[0], args[1])
 
     return lanes(lanes, lanes), codegen
+
+
+@intrinsic
+def choose(typingctx, left, right, above, otherwise):
+    """Take `above` in the lanes where `left` > `right`, `otherwise` in the others, also where either is no number."""
+
+    def codegen(context, builder, signature, args):
+        return builder.select(builder.fcmp_ordered(">", args[0], args[1]), args[2], args[3])
+
+    return lanes(lanes, lanes, lanes, lanes), codegen
+
+
+def _write_root(builder, value):
+    kind = ir.FunctionType(_REGISTER, [_REGISTER])
+    function = cgutils.get_or_insert_function(builder.module, kind, f"llvm.sqrt.v{LANES}f64")
+    return builder.call(function, [value])
+
+
+@intrinsic
+def root(typingctx, value):
+    """Square root."""
+
+    def codegen(context, builder, signature, args):
+        return _write_root(builder, args[0])
+
+    return lanes(lanes), codegen
 
 
 def _operation(instruction: str) -> Any:
@@ -138,3 +165,36 @@ def _overload_mul(left, right):
 @overload(operator.truediv)
 def _overload_div(left, right):
     return (lambda left, right: _divide(left, right)) if _both(left, right) else None
+
+
+class Rows:
+    """The first `LANES` columns of a matrix while code that works on its rows is being written out."""
+
+    def __init__(self, context: Any, builder: Any, kind: Any, matrix: Any) -> None:
+        if not _is_matrix(kind):
+            raise TypeError(f"needs a C-ordered matrix of float64, not {kind}")
+        self._builder = builder
+        self._where = lambda row: _address(context, builder, kind, matrix, _index(row), _index(0))
+
+    def __getitem__(self, row: int) -> Any:
+        return self._builder.load(self._where(row), align=8)
+
+    def __setitem__(self, row: int, value: Any) -> None:
+        self._builder.store(value, self._where(row), align=8)
+
+    def number(self, value: float) -> Any:
+        """Return one number in every lane."""
+        return ir.Constant(_REGISTER, [value] * LANES)
+
+    def root(self, value: Any) -> Any:
+        """Write a square root."""
+        return _write_root(self._builder, value)
+
+    def less_product(self, value: Any, left: Any, right: Any) -> Any:
+        """Write value - left · right."""
+        product = self._builder.fmul(left, right, flags=_EXACT)
+        return self._builder.fsub(value, product, flags=_EXACT)
+
+
+def _index(value: int) -> Any:
+    return ir.Constant(ir.IntType(64), value)
