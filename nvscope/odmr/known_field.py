@@ -8,6 +8,8 @@ lines would drown in noise.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
@@ -27,7 +29,7 @@ _RELATIVE, _ABSOLUTE = 0.25, 12e6
 _PIXELS = 2048
 """Pixels searched at once: their responses stay in the second-level cache."""
 
-_BATCH = 64
+_BATCH = 256
 
 SEPARATE = 30e6
 """Half splitting (Hz) above which two lines are separate enough for this search."""
@@ -59,28 +61,15 @@ def find_pairs(
     dict
         ``f_minus`` and ``f_plus`` (Hz), shape (y, x); NaN where the spectrum is not finite.
     """
-    half = np.arange(-tolerance(half_splitting), tolerance(half_splitting) + _STEP / 2, _STEP) + half_splitting
-    low, high = frequency[0], frequency[-1]
-    middle = (low + high) / 2
-    reach = max((high - low) / 2 - half_splitting, _STEP)
-    centres = np.arange(middle - reach, middle + reach + _STEP / 2, _STEP)
-    trial = np.unique(np.round(np.add.outer(centres, np.concatenate([-half, half])).ravel() / _STEP))
-    place = {int(step): index for index, step in enumerate(trial)}
-    filters = _filters(frequency, trial * _STEP)
-
-    def rows(offset: float) -> NDArray[np.intp]:
-        return np.array([place[round((c + offset) / _STEP)] for c in centres], dtype=np.intp)
-
-    lower, upper = np.array([rows(-h) for h in half]), np.array([rows(h) for h in half])
+    filters, pairs, first_pair = _search_plan(frequency, half_splitting)
     flat = signal.reshape(signal.shape[0], -1)
     best = np.empty((2, flat.shape[1]))
 
     def search(part: slice) -> None:
-        found = np.zeros((2, part.stop - part.start), np.int64)
-        _best_pairs(flat[:, part].astype(np.float32), filters, lower, upper, found)
-        sound = found[0] >= 0
-        best[0, part] = np.where(sound, centres[found[1]] - half[found[0]], np.nan)
-        best[1, part] = np.where(sound, centres[found[1]] + half[found[0]], np.nan)
+        _best_pairs(
+            flat[:, part].astype(np.float32, copy=False), filters.rows, filters.begin, filters.end, pairs, first_pair,
+            filters.line, best[:, part],
+        )  # fmt: skip
 
     pixels = flat.shape[1]
     for_all(
@@ -92,60 +81,149 @@ def find_pairs(
     return {"f_minus": best[0].reshape(grid), "f_plus": best[1].reshape(grid)}
 
 
-def _filters(frequency: NDArray[np.float64], trial: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Unit-energy Lorentzian templates, orthogonal to each window's constant; zero where the line is outside."""
+@dataclass(frozen=True, eq=False)
+class _Filters:
+    """Templates that see something of the axis: lines (Hz), weights (template, frequency), and where those lie."""
+
+    line: NDArray[np.float64]
+    rows: NDArray[np.float32]
+    begin: NDArray[np.int64]
+    end: NDArray[np.int64]
+
+
+def _search_plan(
+    frequency: NDArray[np.float64], half_splitting: float
+) -> tuple[_Filters, NDArray[np.int32], NDArray[np.int64]]:
+    """Return the templates, the pairs of them to try, (pair, 2), and where each half splitting's pairs begin."""
+    reach = tolerance(half_splitting)
+    half = np.arange(-reach, reach + _STEP / 2, _STEP) + half_splitting
+    low, high = frequency[0], frequency[-1]
+    middle = (low + high) / 2
+    reach = max((high - low) / 2 - half_splitting, _STEP)
+    centres = np.arange(middle - reach, middle + reach + _STEP / 2, _STEP)
+    lower, upper = (np.round(np.add.outer(sign * half, centres) / _STEP).astype(np.int64) for sign in (-1, 1))
+    filters = _filters(frequency, np.unique([lower, upper]) * _STEP)
+    place = {round(line / _STEP): index for index, line in enumerate(filters.line)}
+    chosen = [
+        [(place[a], place[b]) for a, b in zip(*row, strict=True) if a in place and b in place]
+        for row in zip(lower.tolist(), upper.tolist(), strict=True)
+    ]
+    first_pair = np.concatenate([[0], np.cumsum([len(row) for row in chosen])])
+    pairs = np.array([pair for row in chosen for pair in row], np.int32).reshape(-1, 2)
+    return filters, pairs, first_pair
+
+
+def _filters(frequency: NDArray[np.float64], trial: NDArray[np.float64]) -> _Filters:
+    """Return unit-energy Lorentzian templates, orthogonal to each window's constant, of lines within what was sampled.
+
+    A template reaches over the window of its line only: of the line's wing in another window less than a thousandth is
+    left without its mean.
+    """
     window = np.concatenate([[0], np.cumsum(np.diff(frequency) > 4 * np.median(np.diff(frequency)))])
+    nearest = np.abs(frequency - trial[:, None]).argmin(axis=1)
+    trial, own = trial[near := np.abs(frequency[nearest] - trial) < _TEMPLATE], window[nearest[near]]
+    begin, end = np.searchsorted(window, own), np.searchsorted(window, own, side="right")
     shapes = 1 / (1 + ((frequency - trial[:, None]) / _TEMPLATE) ** 2)
-    for number in np.unique(window):
-        inside = window == number
-        shapes[:, inside] -= shapes[:, inside].mean(axis=1, keepdims=True)
+    for row, first, last in zip(shapes, begin, end, strict=True):
+        row[first:last] -= row[first:last].mean()
+        row[:first] = row[last:] = 0.0
     energy = np.sqrt((shapes**2).sum(axis=1, keepdims=True))
-    nearest = np.abs(frequency - trial[:, None]).min(axis=1, keepdims=True)
-    return np.where(nearest < _TEMPLATE, shapes / np.maximum(energy, 1e-12), 0.0).astype(np.float32)
+    return _Filters(trial, (shapes / np.maximum(energy, 1e-12)).astype(np.float32), begin, end)
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=SAFE_FAST)
-def _best_pairs(signal, filters, lower, upper, found):  # type: ignore[no-untyped-def]
-    """Write splitting and centre, (2, pixel), of the pair with the largest |sum| of same-signed responses.
+def _best_pairs(signal, filters, begin, end, pairs, first_pair, line, best):  # type: ignore[no-untyped-def]
+    """Write both lines, (2, pixel), of the pair with the largest |sum| of same-signed responses; NaN where not finite.
 
-    `found` is negative where a spectrum is not finite; pixels lie side by side, so that every inner loop is a vector's.
+    Pixels lie side by side, so that every inner loop is a vector's.
     """
     values = np.empty((filters.shape[1], _BATCH), np.float32)
     response = np.empty((filters.shape[0], _BATCH), np.float32)
     level = np.empty(_BATCH, np.float32)
     score = np.empty(_BATCH, np.float32)
+    highest = np.empty(_BATCH, np.float32)
     place = np.empty(_BATCH, np.int32)
-    trials = lower.shape[1]
     for first in range(0, signal.shape[1], _BATCH):
         count = min(_BATCH, signal.shape[1] - first)
+        _take(signal, first, count, values, level)
+        _respond(values, filters, begin, end, response)
         for p in range(_BATCH):
-            level[p] = np.float32(0.0)
             score[p] = np.float32(0.0)
-            place[p] = 0
-        for f in range(values.shape[0]):
+            place[p] = np.int32(0)
+        for h in range(first_pair.size - 1):
             for p in range(_BATCH):
-                values[f, p] = signal[f, first + p] if p < count else np.float32(0.0)
-                level[p] += values[f, p]
-        for f in range(values.shape[0]):
-            for p in range(_BATCH):
-                values[f, p] -= level[p] / np.float32(values.shape[0])
-        for t in range(response.shape[0]):
-            out = response[t]
-            for p in range(_BATCH):
-                out[p] = np.float32(0.0)
-            for f in range(values.shape[0]):
-                factor, row = filters[t, f], values[f]
-                for p in range(_BATCH):
-                    out[p] += factor * row[p]
-        for h in range(lower.shape[0]):
-            for c in range(trials):
-                below, above = response[lower[h, c]], response[upper[h, c]]
-                number = np.int32(h * trials + c)
+                highest[p] = np.float32(0.0)
+            for k in range(first_pair[h], first_pair[h + 1]):
+                below, above = response[pairs[k, 0]], response[pairs[k, 1]]
                 for p in range(_BATCH):
                     value = abs(below[p] + above[p]) if below[p] * above[p] > 0 else np.float32(0.0)
-                    place[p] = number if value > score[p] else place[p]
-                    score[p] = value if value > score[p] else score[p]
+                    highest[p] = max(highest[p], value)
+            for p in range(_BATCH):
+                place[p] = np.int32(h) if highest[p] > score[p] else place[p]
+                score[p] = max(highest[p], score[p])
         for p in range(count):
-            finite = np.isfinite(level[p])
-            found[0, first + p] = place[p] // trials if finite else -1
-            found[1, first + p] = place[p] % trials if finite else -1
+            lower = upper = np.nan
+            if score[p] > 0 and np.isfinite(level[p]):
+                below, above = _best_of(response, pairs, first_pair[place[p]], first_pair[place[p] + 1], p)
+                lower, upper = _vertex(response, line, below, p), _vertex(response, line, above, p)
+            best[0, first + p] = lower
+            best[1, first + p] = upper
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=SAFE_FAST)
+def _take(signal, first, count, values, level):  # type: ignore[no-untyped-def]
+    """Copy a batch of spectra and take their means off, against rounding."""
+    for p in range(_BATCH):
+        level[p] = np.float32(0.0)
+    for f in range(values.shape[0]):
+        for p in range(_BATCH):
+            values[f, p] = signal[f, first + p] if p < count else np.float32(0.0)
+            level[p] += values[f, p]
+    for f in range(values.shape[0]):
+        for p in range(_BATCH):
+            values[f, p] -= level[p] / np.float32(values.shape[0])
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=SAFE_FAST)
+def _respond(values, filters, begin, end, response):  # type: ignore[no-untyped-def]
+    """Apply every template to a batch, four frequencies at a time: sums then stay in registers for longer."""
+    for t in range(response.shape[0]):
+        out = response[t]
+        for p in range(_BATCH):
+            out[p] = np.float32(0.0)
+        f = begin[t]
+        while f + 4 <= end[t]:
+            a, b, c, d = filters[t, f], filters[t, f + 1], filters[t, f + 2], filters[t, f + 3]
+            one, two, three, four = values[f], values[f + 1], values[f + 2], values[f + 3]
+            for p in range(_BATCH):
+                out[p] += a * one[p] + b * two[p] + c * three[p] + d * four[p]
+            f += 4
+        while f < end[t]:
+            a, one = filters[t, f], values[f]
+            for p in range(_BATCH):
+                out[p] += a * one[p]
+            f += 1
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=SAFE_FAST)
+def _best_of(response, pairs, begin, end, p):  # type: ignore[no-untyped-def]
+    """Return the two templates of the best of some pairs at one pixel."""
+    chosen, highest = begin, np.float32(0.0)
+    for k in range(begin, end):
+        below, above = response[pairs[k, 0], p], response[pairs[k, 1], p]
+        value = abs(below + above) if below * above > 0 else np.float32(0.0)
+        if value > highest:
+            chosen, highest = k, value
+    return pairs[chosen, 0], pairs[chosen, 1]
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=SAFE_FAST)
+def _vertex(response, line, t, p):  # type: ignore[no-untyped-def]
+    """Return where a parabola through a response and its neighbours says the line is, a step away at most."""
+    if t == 0 or t == line.size - 1 or line[t + 1] - line[t - 1] > 2.5 * _STEP:
+        return line[t]
+    left, here, right = abs(response[t - 1, p]), abs(response[t, p]), abs(response[t + 1, p])
+    bend = left - 2 * here + right
+    if bend >= 0:
+        return line[t]
+    return line[t] + _STEP * min(max(0.5 * (left - right) / bend, -1.0), 1.0)

@@ -18,7 +18,7 @@ from nvscope.odmr.noise import PoissonNoise
 from nvscope.odmr.result import FitStatus, ODMRFit
 from nvscope.stream.light import divide_light, relative_light, worth
 
-__all__ = ["PointMaps", "enough_to_fit", "fit_point"]
+__all__ = ["PointMaps", "enough_to_fit", "fit_point", "no_maps"]
 
 _MEASURED = (
     "f_minus", "f_plus", "half_splitting", "center",
@@ -29,7 +29,7 @@ _MEASURED = (
 
 Start = Mapping[str, NDArray[np.float64]]
 
-STRIPE = 65536
+STRIPE = 16384
 """Pixels fitted between two looks at whether the fit is still wanted."""
 
 USUAL_WIDTH = 6e6  # Hz, of lines that a search has found
@@ -97,7 +97,7 @@ def fit_point(
         begin = None if start is None else {name: values[first : first + rows] for name, values in start.items()}
         part = _fit(axis, stripe if used.size == frames.size else stripe[used], attrs, noise, half, begin, threads)
         if part is None:
-            return _nothing(grid)
+            return no_maps(grid)
         parts.append(part)
     return _publishable(parts, half, used.size == frames.size, time.perf_counter() - began)
 
@@ -119,7 +119,8 @@ def _fit(
         return None
 
 
-def _nothing(grid: tuple[int, ...]) -> PointMaps:
+def no_maps(grid: tuple[int, ...]) -> PointMaps:
+    """Return the maps of a point in which no pixel could be measured."""
     maps = {name: np.full(grid, np.nan, np.float32) for name in (*_MEASURED, "b_z", "b_z_err", "chi2_reduced")}
     maps["status"] = np.full(grid, FitStatus.invalid, np.float32)
     maps["n_lines"] = np.zeros(grid, np.float32)

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from nvscope.stream.messages import BlockClosed, Frame
 
+Place = tuple[int, int, bool]
+"""Sweep, step, and whether microwaves were off."""
+
 
 class FrameOrder:
     """Follows the frames of one block after another and remembers what is wrong with the block at hand.
 
     Within one arming the camera counts 0, 1, 2 …; a new arming starts at 0 again, with another sweep, step or kind of
-    frame (`reference`). Anything else is a lost, doubled or misplaced frame. Frames lost at the end of an arming leave
-    no gap; they show in the block's total.
+    frame (`reference`), and nothing of an earlier arming comes after it. Anything else is a lost, doubled or misplaced
+    frame. Frames lost at the end of an arming leave no gap; they show in the block's total.
+
+    Attributes
+    ----------
+    fault : str
+        What is wrong with the block at hand so far, empty if nothing.
     """
 
     def __init__(self) -> None:
@@ -18,7 +26,9 @@ class FrameOrder:
         self._block: tuple[int, int] | None = None
         self._frames = 0
         self._sweeps: set[int] = set()
-        self._fault = ""
+        self._before: set[Place] = set()  # seen in earlier armings of the block
+        self._here: set[Place] = set()  # seen in the arming that is under way
+        self.fault = ""
 
     def frame(self, frame: Frame) -> None:
         """Note one frame."""
@@ -27,21 +37,23 @@ class FrameOrder:
             self._block = block
         elif self._block != block:
             self._blame(f"a frame of point {frame.point} block {frame.block} among those of {self._block}")
-        if self._is_gap(frame):
+        which = f"frame number {frame.number} (sweep {frame.sweep}, step {frame.step})"
+        place = (frame.sweep, frame.step, frame.reference)
+        if frame.number == 0:
+            self._before |= self._here
+            self._here = set()
+        elif self._last is None or frame.number != self._last.number + 1:
             before = "the first" if self._last is None else f"number {self._last.number}"
-            self._blame(f"frame number {frame.number} (sweep {frame.sweep}, step {frame.step}) came after {before}")
+            self._blame(f"{which} came after {before}")
+        if place in self._before:
+            self._blame(f"{which} came when the camera had been armed again: it is late, or there twice")
+        self._here.add(place)
         self._last = frame
         self._frames += 1
         self._sweeps.add(frame.sweep)
 
-    def _is_gap(self, frame: Frame) -> bool:
-        last = self._last
-        if frame.number == 0:
-            return last is not None and _place(last) == _place(frame)
-        return last is None or frame.number != last.number + 1
-
     def _blame(self, what: str) -> None:
-        self._fault = self._fault or what
+        self.fault = self.fault or what
 
     def close(self, closed: BlockClosed) -> str:
         """End the block and return what is wrong with it, empty if nothing; the next block starts fresh."""
@@ -51,16 +63,13 @@ class FrameOrder:
             self._blame(f"{closed.frames} frames were sent, {self._frames} arrived")
         if len(self._sweeps) != closed.sweeps:
             self._blame(f"{closed.sweeps} sweeps were sent, frames of {len(self._sweeps)} arrived")
-        fault = self._fault
+        fault = self.fault
         self.forget()
         return fault
 
     def forget(self) -> int:
         """Drop the block at hand, for a point that ended inside one; return how many frames it had."""
         frames = self._frames
-        self._block, self._frames, self._sweeps, self._fault = None, 0, set(), ""
+        self._block, self._frames, self._sweeps, self.fault = None, 0, set(), ""
+        self._before, self._here = set(), set()
         return frames
-
-
-def _place(frame: Frame) -> tuple[int, int, int, int, bool]:
-    return frame.point, frame.block, frame.sweep, frame.step, frame.reference

@@ -154,6 +154,23 @@ def test_a_point_without_a_block_still_gets_its_final_maps(rig):
     assert (maps["status"] == 4).all()
 
 
+def test_final_maps_depend_on_the_data_alone(rig):
+    """Whenever live fits were made, and whether or not the last block was fitted before the point was closed."""
+    found = []
+    for point, pause in ((4, 0.0), (5, 0.7)):
+        rig.rng = np.random.default_rng(8)
+        rig.open(point)
+        for block in range(2):
+            rig.sweep(point, block, sweep=block, per_step=1)
+            time.sleep(pause)  # long enough for maps of this block
+        message, maps = rig.final(point)
+        assert message.sweeps == 2
+        found.append(maps)
+    assert any(isinstance(m, Maps) and m.point == 5 and not m.final for m in rig.heard)
+    for name, values in found[0].items():
+        np.testing.assert_array_equal(values, found[1][name], err_msg=name)
+
+
 def test_beats_and_finishes(rig):
     assert rig.expect(Heartbeat, timeout=5.0).message.counts["frames"] > 0
     rig.frames.send(Finish("done"))

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -99,3 +102,27 @@ def test_a_point_that_ended_inside_a_block_is_forgotten() -> None:
     for frame in train(0, 0, point=1):
         order.frame(frame)
     assert order.close(BlockClosed(1, 0, STEPS * 2, 1, True, 0.0)) == ""
+
+
+@pytest.mark.parametrize(
+    ("frames", "damage"),
+    [
+        # one frame an arming: a lost one leaves no gap, and a late one fills the total
+        (stepped(0, 0, 1), lambda f: [*f[:4], *f[5:8], f[1], *f[8:]]),
+        # the last frame of an arming comes after the first of the next, in place of that one's last
+        (stepped(0, 0, 2), lambda f: [*f[:1], *f[2:3], f[1], *f[4:]]),
+        # a sweep's tail is lost and its head comes twice
+        (train(0, 0) + train(0, 1), lambda f: [*f[:8], *f[10:], f[0], f[1]]),
+    ],
+)
+def test_what_is_lost_is_not_made_good_by_what_is_late(frames: list[Frame], damage: Callable[..., Any]) -> None:
+    damaged = damage(frames)
+    if len(damaged) < len(frames):
+        damaged.append(frames[-1])
+    assert len(damaged) == len(frames)
+    assert judge(damaged, len(frames), len({frame.sweep for frame in frames}))
+
+
+def test_frames_with_microwaves_on_and_off_may_take_turns_within_an_arming() -> None:
+    frames = [Frame(0, 0, 0, i // 4, i, i % 2 == 1, 0.0, (4, 4)) for i in range(4 * STEPS)]
+    assert judge(frames, len(frames), 1) == ""
