@@ -69,6 +69,7 @@ class Block:
         points, self.size = signal.shape
         # rows of an odd number of cache lines, or a column would find all of itself in the same few places of the cache
         self.spectra = np.empty((points, 8 * ((self.size + 7) // 8 | 1)))
+        self.spectra[:, self.size :] = 0.0
         self.base = np.empty((9, self.size))
         self.level = np.empty(self.size)
         usable = np.full(self.size, points)
@@ -249,11 +250,9 @@ class Block:
         between[1] += 0.5 * np.abs(pairs[C1] - pairs[C2])
         low, high = self.setup.bounds[[0, 2], None], self.setup.bounds[[1, 3], None]
         filler = np.ones_like(strong)
-        rivals = [
-            self.refine_any(pixels, np.vstack([np.clip(np.nan_to_num(q), low, high), filler]), 1)
-            for q in (strong, between)
-        ]
-        return self.likeliest(np.stack(rivals, axis=2), pixels, np.zeros(1))
+        starts = [np.vstack([np.clip(np.nan_to_num(q), low, high), filler]) for q in (strong, between)]
+        both = self.refine_any(np.tile(pixels, 2), np.hstack(starts), 1)
+        return self.likeliest(np.stack(np.hsplit(both, 2), axis=2), pixels, np.zeros(1))
 
     def follow_spectrum(self, solved: Array, pixels: Indices) -> None:
         """Refit pixels of strong contrast with the Poisson weights of their fitted spectra, in place."""

@@ -3,16 +3,16 @@
 # mypy: allow-untyped-defs, allow-untyped-calls
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from numba import njit
 
+from nvscope.odmr.pair_sums import BASE_SUMS
 from nvscope.odmr.shapes import SAFE_FAST
+from nvscope.odmr.simd import LANES, broadcast, choose, larger, load, root, store
 
 __all__ = ["guess_pairs", "level_spectra"]
 
-BATCH = 64
+NEAR, WIDE, STEP, LEAN, PLACE = range(5)  # what a guess looks at: three points, the six about them, ...
 APART = 3.0  # two lines are first looked for more than this many points apart
 
 
@@ -20,10 +20,12 @@ APART = 3.0  # two lines are first looked for more than this many points apart
 def level_spectra(spectra, x, weight, base, level):
     """Take a level near the baseline off (frequency, pixel), and sum up what fitting the baseline needs.
 
-    `level` says how many pixels there are; `weight` is common to all of them. A pixel with a number that is not finite
-    gets a `level` that is not. Rows 0 … 8 of `base` receive `pair_sums.BASE_SUMS`.
+    `level` says how many pixels there are; `spectra` has columns up to whole `LANES` of them. `weight` is common to
+    all. A pixel with a number that is not finite gets a `level` that is not. Rows 0 … 8 of `base` receive
+    `pair_sums.BASE_SUMS`.
     """
     points = x.size
+    zero = broadcast(0.0)
     s0 = s1 = s2 = s3 = s4 = 0.0
     for f in range(points):
         w = weight[f]
@@ -32,70 +34,51 @@ def level_spectra(spectra, x, weight, base, level):
         s2 += w * x[f] * x[f]
         s3 += w * x[f] * x[f] * x[f]
         s4 += w * x[f] * x[f] * x[f] * x[f]
-    origin = np.empty(BATCH)
-    spread = np.empty(BATCH)
-    inside = np.empty(BATCH)
-    above = np.empty(BATCH)
-    wide = np.empty(BATCH)
-    for first in range(0, level.size, BATCH):
-        count = min(BATCH, level.size - first)
-        middle = level[first : first + count]
-        for p in range(count):
-            origin[p] = spectra[0, first + p]
-            inside[p] = 0.0
-            above[p] = 0.0
-            spread[p] = 0.0
+    total = broadcast(s0)
+    sums = np.empty((BASE_SUMS + 1, LANES))
+    for k, value in enumerate((s0, s1, s2, s3, s4)):
+        store(sums, k, 0, broadcast(value))
+    for first in range(0, level.size, LANES):
+        origin = load(spectra, 0, first)
+        above, spread = zero, zero
         for f in range(points):
-            kept = spectra[f, first : first + count]
-            w = weight[f]
-            for p in range(count):
-                value = kept[p] - origin[p]  # against cancellation in the sum of squares
-                kept[p] = value
-                above[p] += w * value
-                spread[p] += w * value * value
+            value = load(spectra, f, first) - origin  # against cancellation in the sum of squares
+            part = broadcast(weight[f]) * value
+            above = above + part
+            spread = spread + part * value
         # the mean lies between baseline and lines; most points lie within a deviation of the baseline
-        for p in range(count):
-            mean = above[p] / s0
-            spread[p] = math.sqrt(max(spread[p] / s0 - mean * mean, 0.0)) + 1e-300
-            middle[p] = mean
-            above[p] = 0.0
+        mean = above / total
+        spread = larger(spread / total - mean * mean, zero) + broadcast(1e-300)
+        middle = origin + mean
+        inside, above = zero, zero
         for f in range(points):
-            kept = spectra[f, first : first + count]
-            w = weight[f]
-            for p in range(count):
-                value = kept[p] - middle[p]
-                share = w if abs(value) < spread[p] else 0.0
-                inside[p] += share
-                above[p] += share * value
-        for p in range(count):
-            middle[p] += above[p] / inside[p] if inside[p] > 0.0 else 0.0
-            inside[p] = 0.0
-            above[p] = 0.0
-            wide[p] = 0.0
-            spread[p] = 0.0
+            value = load(spectra, f, first) - middle
+            share = choose(spread, value * value, broadcast(weight[f]), zero)
+            inside = inside + share
+            above = above + share * value
+        middle = middle + choose(inside, zero, above / inside, zero)
+        y0, y1, y2, yy = zero, zero, zero, zero
         for f in range(points):
-            kept = spectra[f, first : first + count]
-            w = weight[f]
-            wx = w * x[f]
-            wxx = wx * x[f]
-            for p in range(count):
-                value = kept[p] - middle[p]
-                kept[p] = value
-                inside[p] += w * value
-                above[p] += wx * value
-                wide[p] += wxx * value
-                spread[p] += w * value * value
-        for p in range(count):
-            middle[p] += origin[p]
-            base[0, first + p] = s0
-            base[1, first + p] = s1
-            base[2, first + p] = s2
-            base[3, first + p] = s3
-            base[4, first + p] = s4
-            base[5, first + p] = inside[p]
-            base[6, first + p] = above[p]
-            base[7, first + p] = wide[p]
-            base[8, first + p] = spread[p]
+            value = load(spectra, f, first) - middle
+            store(spectra, f, first, value)
+            at = broadcast(x[f])
+            part = broadcast(weight[f]) * value
+            y0 = y0 + part
+            yy = yy + part * value
+            part = part * at
+            y1 = y1 + part
+            y2 = y2 + part * at
+        store(sums, 5, 0, y0)
+        store(sums, 6, 0, y1)
+        store(sums, 7, 0, y2)
+        store(sums, 8, 0, yy)
+        store(sums, 9, 0, middle)
+        many = min(LANES, level.size - first)
+        for k in range(BASE_SUMS):
+            for p in range(many):
+                base[k, first + p] = sums[k, p]
+        for p in range(many):
+            level[first + p] = sums[BASE_SUMS, p]
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=SAFE_FAST)
@@ -105,44 +88,68 @@ def guess_pairs(spectra, count, x, bounds, q):
     A line's centre follows from the balance of three points, its width from how much more nine of them gather.
     """
     points = x.size
-    smooth = np.zeros((points + 6, BATCH))
-    height = np.empty(BATCH)
-    place = np.empty(BATCH)
-    taken = np.empty(BATCH)
-    for first in range(0, count, BATCH):
-        many = min(BATCH, count - first)
+    zero, one = broadcast(0.0), broadcast(1.0)
+    smooth = np.zeros((points + 8, LANES))
+    look = np.zeros((5, LANES))
+    for first in range(0, count, LANES):
+        below, here = load(spectra, 0, first), load(spectra, 0, first)
         for f in range(points):
-            here = spectra[f, first : first + many]
-            below = spectra[max(f - 1, 0), first : first + many]
-            over = spectra[min(f + 1, points - 1), first : first + many]
-            out = smooth[f + 3]
-            for p in range(many):
-                out[p] = below[p] + here[p] + over[p]
-        for p in range(many):
-            taken[p] = -100.0
+            over = load(spectra, min(f + 1, points - 1), first)
+            store(smooth, f + 3, 0, below + here + over)
+            below, here = here, over
+        taken = broadcast(-100.0)
         for line in range(2):
-            for p in range(many):
-                height[p] = -1.0
-                place[p] = 0.0
-            for f in range(points):
-                sums = smooth[f + 3]
-                at = float(f)
-                for p in range(many):
-                    score = abs(sums[p]) if abs(at - taken[p]) > APART else -1.0
-                    top = height[p]
-                    place[p] = at if score > top else place[p]
-                    height[p] = score if score > top else top
-            for p in range(many):
-                f = int(place[p])
+            # two searches, over even and odd points: they need not wait for each other
+            height, place = zero - one, zero
+            other, elsewhere = zero - one, zero
+            for f in range(0, points + 1, 2):
+                at = broadcast(float(f))
+                score = distant_size(load(smooth, f + 3, 0), at, taken)
+                place = choose(score, height, at, place)
+                height = larger(score, height)
+                at = at + one
+                score = distant_size(load(smooth, f + 4, 0), at, taken)
+                elsewhere = choose(score, other, at, elsewhere)
+                other = larger(score, other)
+            taken = smaller(choose(other, height, elsewhere, place), broadcast(points - 1.0))
+            store(look, PLACE, 0, taken)
+            for p in range(LANES):
+                f = int(look[PLACE, p])
                 left, right = max(f - 1, 0), min(f + 1, points - 1)
-                step = (x[right] - x[left]) / (right - left)
-                near = smooth[f + 3, p]
-                far = smooth[f, p] + near + smooth[f + 6, p]
-                ratio = far / near if near != 0.0 else 1.5
-                ratio = min(max(ratio, 1.15), 2.8)
-                width = 2.3 * step * math.sqrt((ratio - 1.0) / (3.0 - ratio))
-                shift = (spectra[right, first + p] - spectra[left, first + p]) / near if near != 0.0 else 0.0
-                centre = x[f] + step * min(max(shift, -1.0), 1.0)
-                q[2 * line, first + p] = min(max(centre, bounds[0]), bounds[1])
-                q[2 * line + 1, first + p] = min(max(width, 2.0 * bounds[2]), bounds[3])
-                taken[p] = place[p]
+                look[NEAR, p] = smooth[f + 3, p]
+                look[WIDE, p] = smooth[f, p] + smooth[f + 6, p]
+                look[STEP, p] = (x[right] - x[left]) / (right - left)
+                look[LEAN, p] = spectra[right, first + p] - spectra[left, first + p]
+                look[PLACE, p] = x[f]
+            near, step = load(look, NEAR, 0), load(look, STEP, 0)
+            level = choose(near, zero, one, choose(zero, near, one, zero))
+            ratio = one + choose(level, zero, load(look, WIDE, 0) / near, broadcast(0.5))
+            ratio = smaller(larger(ratio, broadcast(1.15)), broadcast(2.8))
+            width = broadcast(2.3) * step * root((ratio - one) / (broadcast(3.0) - ratio))
+            shift = choose(level, zero, load(look, LEAN, 0) / near, zero)
+            centre = load(look, PLACE, 0) + step * smaller(larger(shift, zero - one), one)
+            centre = smaller(larger(centre, broadcast(bounds[0])), broadcast(bounds[1]))
+            width = smaller(larger(width, broadcast(2.0 * bounds[2])), broadcast(bounds[3]))
+            if first + LANES <= count:
+                store(q, 2 * line, first, centre)
+                store(q, 2 * line + 1, first, width)
+            else:
+                store(look, NEAR, 0, centre)
+                store(look, STEP, 0, width)
+                for p in range(count - first):
+                    q[2 * line, first + p] = look[NEAR, p]
+                    q[2 * line + 1, first + p] = look[STEP, p]
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=SAFE_FAST)
+def distant_size(value, at, taken):
+    """Take the size of a value, -1 where it is next to what is taken already."""
+    zero, one = broadcast(0.0), broadcast(1.0)
+    size = larger(value, zero - value)
+    return choose(larger(at - taken, taken - at), broadcast(APART), size, zero - one)
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=SAFE_FAST)
+def smaller(left, right):
+    """Take the smaller number in every lane; `right` where `left` is none."""
+    return choose(right, left, left, right)
