@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from nvscope.odmr.batch import back, factor, place
+from nvscope.odmr.batch import SPREAD, back, factor, place
 from nvscope.odmr.pair_finish import ROWS, TRIANGLE, finish
 from nvscope.odmr.pair_step import LEFT, POINTS, STATE, VARIANCE, advance, begin, settle
 from nvscope.odmr.pair_sums import BASE_SUMS, COLUMNS, LINE_SUMS, assemble, line_sums
@@ -77,7 +77,7 @@ def solve_pairs(pixel, q, lines, degree, x, spectra, weights, base, variance, po
     at = np.ones((4, LANES))
     sums = np.zeros((2 * LINE_SUMS, LANES))
     triangle = np.zeros((TRIANGLE, LANES))
-    inverse = np.zeros((TRIANGLE, LANES))
+    told = np.zeros((SPREAD, LANES))
     z = np.zeros((COLUMNS, LANES))
     full = np.zeros((COLUMNS, LANES))
     fixed = np.zeros((COLUMNS, LANES))
@@ -140,9 +140,9 @@ def solve_pairs(pixel, q, lines, degree, x, spectra, weights, base, variance, po
             factor(triangle, z, size)
             back(triangle, z, linear, fixed)
             back(triangle, z, size, full)
-            advance(lines, linear, power, bounds, z, fixed, full, here, state)
+            advance(lines, linear, power, bounds, triangle, z, fixed, full, here, state)
             lively = settle(sums, at, here, state, open_lanes, left)
-        finish(lines, degree, order, where, own, left, triangle, inverse, z, full, fixed, rows)
+        finish(lines, degree, order, where, own, left, triangle, told, z, full, fixed, rows)
         if together and lively == 0:
             for k in range(ROWS):
                 store(table, k, first, load(rows, k, 0))

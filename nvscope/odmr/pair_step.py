@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from numba import njit
 
+from nvscope.odmr.batch import place
 from nvscope.odmr.pair_sums import LINE_SUMS
 from nvscope.odmr.shapes import SAFE_FAST
 from nvscope.odmr.simd import LANES, broadcast, choose, larger, load, store
@@ -38,22 +39,22 @@ def begin(state):
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=SAFE_FAST)
-def advance(lines, linear, power, bounds, z, fixed, full, here, state):
+def advance(lines, linear, power, bounds, lower, z, fixed, full, here, state):
     """Accept or cut back the last step, propose the next in `here`, and say which lanes have ended.
 
-    `power`, (1, LANES), is the signal's sum of squares, `z` the solved triangle, `fixed` the amplitudes with centres
-    and widths held, `full` all parameters at once.
+    `power`, (1, LANES), is the signal's sum of squares, `lower` and `z` the solved triangle (`batch.factor`), `fixed`
+    the amplitudes with centres and widths held, `full` all parameters at once.
     """
     zero, one, two = broadcast(0.0), broadcast(1.0), broadcast(2.0)
     size = linear + 2 * lines
     total = load(power, 0, 0)
     floor = broadcast(ROUNDING) * total
     chi2 = total
-    for i in range(linear):
-        chi2 = chi2 - load(z, i, 0) * load(z, i, 0)
     gain = zero
-    for i in range(linear, size):
-        gain = gain + load(z, i, 0) * load(z, i, 0)
+    for i in range(size):
+        taken = load(z, i, 0) * load(z, i, 0) * load(lower, place(i, i), 0)
+        chi2 = chi2 - taken if i < linear else chi2
+        gain = gain if i < linear else gain + taken
     last, reach = load(state, LAST, 0), load(state, REACH, 0)
     passes = load(state, PASSES, 0) + one
     spent = choose(broadcast(ROUNDS - 0.5), passes, zero, one)

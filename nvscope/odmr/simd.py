@@ -113,18 +113,14 @@ def choose(typingctx, left, right, above, otherwise):
     return lanes(lanes, lanes, lanes, lanes), codegen
 
 
-def _write_root(builder, value):
-    kind = ir.FunctionType(_REGISTER, [_REGISTER])
-    function = cgutils.get_or_insert_function(builder.module, kind, f"llvm.sqrt.v{LANES}f64")
-    return builder.call(function, [value])
-
-
 @intrinsic
 def root(typingctx, value):
     """Square root."""
 
     def codegen(context, builder, signature, args):
-        return _write_root(builder, args[0])
+        kind = ir.FunctionType(_REGISTER, [_REGISTER])
+        function = cgutils.get_or_insert_function(builder.module, kind, f"llvm.sqrt.v{LANES}f64")
+        return builder.call(function, args)
 
     return lanes(lanes), codegen
 
@@ -186,9 +182,10 @@ class Rows:
         """Return one number in every lane."""
         return ir.Constant(_REGISTER, [value] * LANES)
 
-    def root(self, value: Any) -> Any:
-        """Write a square root."""
-        return _write_root(self._builder, value)
+    def plus_product(self, value: Any, left: Any, right: Any) -> Any:
+        """Write value + left · right."""
+        product = self._builder.fmul(left, right, flags=_EXACT)
+        return self._builder.fadd(value, product, flags=_EXACT)
 
     def less_product(self, value: Any, left: Any, right: Any) -> Any:
         """Write value - left · right."""
