@@ -18,10 +18,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nvscope.odmr.accumulator import Accumulator
+from nvscope.odmr.accumulator import Accumulator, Spectra
 from nvscope.odmr.fitting import fit
 from nvscope.odmr.known_field import find_pairs
-from nvscope.odmr.maps import PointMaps, enough_to_fit, fit_point, no_maps
+from nvscope.odmr.maps import PointMaps, Start, enough_to_fit, fit_point, no_maps
+from nvscope.odmr.solving import Abandoned, only_while
 from nvscope.odmr.synthetic import line_pairs, two_windows
 from nvscope.stream.messages import PointClosed, PointOpened
 
@@ -72,30 +73,34 @@ class LivePoint:
         if not enough_to_fit(spectra.frames):
             return None
         start = before.maps.start if before is not None else None
-        maps = fit_point(
-            self.frequencies, spectra, self.opened.attrs, start, wanted=lambda: self.wants_live(kept)
-        )  # fmt: skip
-        if maps is None:
-            return None
-        self._live = _Made(maps, spectra.revision, kept, spectra.sweeps, spectra.blocks)
-        return self._live
+        maps = self._fit(spectra, start, lambda: self.wants_live(kept))
+        if maps is not None:
+            self._live = _Made(maps, spectra.revision, kept, spectra.sweeps, spectra.blocks)
+        return self._live if maps is not None else None
 
     def wants_live(self, kept: int) -> bool:
         """Whether maps with an open block are of use, begun when the blocks kept were those of revision `kept`."""
         return self.closed is None and (self._whole is None or self._whole.kept <= kept)
 
     def fit_whole(self) -> _Made | None:
-        """Fit the blocks kept; None if there is nothing new. A closed point always has maps."""
-        closed = self.closed is not None
+        """Fit the blocks kept; None if there is nothing new or frames come in again. A closed point always has maps."""
         if self._whole is not None and self._whole.kept == self.sums.kept_revision:
-            return self._whole if closed else None
+            return self._whole if self.closed is not None else None
+        revision = self.sums.revision
         spectra = self.sums.spectra(live=False)
-        if not closed and not enough_to_fit(spectra.frames):
+        if self.closed is None and not enough_to_fit(spectra.frames):
             return None
-        maps = fit_point(self.frequencies, spectra, self.opened.attrs)
-        assert maps is not None  # nobody was asked whether they are wanted
-        self._whole = _Made(maps, spectra.revision, spectra.revision, spectra.sweeps, spectra.blocks)
-        return self._whole
+        maps = self._fit(spectra, None, lambda: self.sums.revision == revision)
+        if maps is not None:
+            self._whole = _Made(maps, spectra.revision, spectra.revision, spectra.sweeps, spectra.blocks)
+        return self._whole if maps is not None else None
+
+    def _fit(self, spectra: Spectra, start: Start | None, wanted: Callable[[], bool]) -> PointMaps | None:
+        try:
+            with only_while(wanted):
+                return fit_point(self.frequencies, spectra, self.opened.attrs, start)
+        except Abandoned:
+            return None
 
     def without_maps(self) -> _Made | None:
         """Return final maps of a closed point that cannot be fitted: the run must not wait for better ones."""

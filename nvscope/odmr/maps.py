@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,9 +28,6 @@ _MEASURED = (
 
 
 Start = Mapping[str, NDArray[np.float64]]
-
-STRIPE = 16384
-"""Pixels fitted between two looks at whether the fit is still wanted."""
 
 USUAL_WIDTH = 6e6  # Hz, of lines that a search has found
 
@@ -60,9 +57,8 @@ def fit_point(
     attrs: Mapping[str, Any],
     start: Start | None = None,
     threads: int | None = None,
-    wanted: Callable[[], bool] | None = None,
-) -> PointMaps | None:
-    """Fit a point's mean spectra; returns None if it turned out not to be wanted any more.
+) -> PointMaps:
+    """Fit a point's mean spectra.
 
     Parameters
     ----------
@@ -78,45 +74,22 @@ def fit_point(
         `PointMaps.start` of an earlier fit of the same pixels.
     threads : int, optional
         As for `fit`.
-    wanted : callable, optional
-        Asked after every `STRIPE` pixels or so; without it all are fitted at once.
     """
     began = time.perf_counter()
     signal, frames = _normalised(spectra, float(attrs.get("camera_offset", 0.0)))
     used = np.flatnonzero(frames)
-    grid = signal.shape[1:]
+    complete = used.size == frames.size
     half = GAMMA * abs(float(attrs.get("field", 0.0)))
-    axis = frequencies if used.size == frames.size else frequencies[used]
+    if not complete:
+        frequencies, signal = frequencies[used], signal[used]
     noise = _noise(attrs, frames[used])
-    rows = grid[0] if wanted is None else max(1, STRIPE // max(1, grid[1]))
-    parts: list[ODMRFit] = []
-    for first in range(0, grid[0], rows):
-        if wanted is not None and not wanted():
-            return None
-        stripe = signal[:, first : first + rows]
-        begin = None if start is None else {name: values[first : first + rows] for name, values in start.items()}
-        part = _fit(axis, stripe if used.size == frames.size else stripe[used], attrs, noise, half, begin, threads)
-        if part is None:
-            return no_maps(grid)
-        parts.append(part)
-    return _publishable(parts, half, used.size == frames.size, time.perf_counter() - began)
-
-
-def _fit(
-    axis: NDArray[np.float64],
-    signal: NDArray[np.float32],
-    attrs: Mapping[str, Any],
-    noise: PoissonNoise,
-    half: float,
-    start: Start | None,
-    threads: int | None,
-) -> ODMRFit | None:
+    baseline = str(attrs.get("baseline", "auto"))
     try:
-        begin = _start(axis, signal, half, start, threads) if half > SEPARATE else start
-        baseline = str(attrs.get("baseline", "auto"))
-        return fit(axis, signal, baseline=baseline, noise=noise, start=begin, threads=threads)
+        begin = _start(frequencies, signal, half, start, threads) if half > SEPARATE else start
+        found = fit(frequencies, signal, baseline=baseline, noise=noise, start=begin, threads=threads)
     except ValueError:  # too few frequencies: the point has no maps, and says so
-        return None
+        return no_maps(spectra.signal.shape[1:])
+    return _publishable(found, half, complete, time.perf_counter() - began)
 
 
 def no_maps(grid: tuple[int, ...]) -> PointMaps:
@@ -127,28 +100,24 @@ def no_maps(grid: tuple[int, ...]) -> PointMaps:
     return PointMaps(maps, {"fitted_fraction": 0.0}, None)
 
 
-def _publishable(parts: Sequence[ODMRFit], half: float, complete: bool, seconds: float) -> PointMaps:
-    """Join stripes; leave out what is no measurement of the aligned pair."""
-    whole = {name: _joined(parts, name) for name in (*_MEASURED, "chi2_reduced", "status", "n_lines")}
-    good = _joined(parts, "good")
+def _publishable(found: ODMRFit, half: float, complete: bool, seconds: float) -> PointMaps:
+    """Leave out what is no measurement of the aligned pair."""
+    good = found.good
     if half > SEPARATE:
         # a pair this far from what the field allows is not the aligned one, whatever its chi squared
-        good = good & (np.abs(whole["half_splitting"] - half) < tolerance(half))
-    maps = {name: np.where(good, whole[name], np.nan).astype(np.float32) for name in _MEASURED}
-    maps["b_z"] = np.where(good, whole["half_splitting"] / GAMMA, np.nan).astype(np.float32)
-    maps["b_z_err"] = np.where(good, whole["half_splitting_err"] / GAMMA, np.nan).astype(np.float32)
+        good = good & (np.abs(found.half_splitting - half) < tolerance(half))
+    maps = {name: np.where(good, getattr(found, name), np.nan).astype(np.float32) for name in _MEASURED}
+    maps["b_z"] = np.where(good, found.half_splitting / GAMMA, np.nan).astype(np.float32)
+    maps["b_z_err"] = np.where(good, found.half_splitting_err / GAMMA, np.nan).astype(np.float32)
     for name in ("chi2_reduced", "status", "n_lines"):
-        maps[name] = whole[name].astype(np.float32)
+        maps[name] = getattr(found, name).astype(np.float32)
     summary = {"fitted_fraction": float(good.mean()), "pixels_per_second": good.size / max(seconds, 1e-9)}
     if good.any():
         summary["median_b_err"] = float(np.median(maps["b_z_err"][good]))
         summary["median_chi2_reduced"] = float(np.median(maps["chi2_reduced"][good]))
     lines = ("f_minus", "f_plus", "width_minus", "width_plus")
-    return PointMaps(maps, summary, {name: np.where(good, whole[name], np.nan) for name in lines} if complete else None)
-
-
-def _joined(parts: Sequence[ODMRFit], name: str) -> NDArray[Any]:
-    return np.concatenate([getattr(part, name) for part in parts]) if len(parts) > 1 else getattr(parts[0], name)
+    start = {name: np.where(good, getattr(found, name), np.nan) for name in lines} if complete else None
+    return PointMaps(maps, summary, start)
 
 
 def _start(

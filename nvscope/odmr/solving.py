@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +17,7 @@ from nvscope.odmr.line_fit import LineFit
 from nvscope.odmr.pair_fit import PairFit
 from nvscope.odmr.result import ODMRFit
 
-__all__ = ["Solved", "available_cores", "for_all", "solve", "to_result"]
+__all__ = ["Abandoned", "Solved", "available_cores", "for_all", "only_while", "solve", "to_result"]
 
 Array = NDArray[np.float64]
 SMALLEST, LARGEST, SHARES = 504, 1016, 8  # pixels a thread takes at a time
@@ -70,15 +72,39 @@ def available_cores() -> int:
     return os.cpu_count() or 1
 
 
+class Abandoned(Exception):
+    """What was being fitted is not wanted any more."""
+
+
+_wanted: ContextVar[Callable[[], bool] | None] = ContextVar("wanted", default=None)
+
+
+@contextmanager
+def only_while(wanted: Callable[[], bool]) -> Iterator[None]:
+    """Let whatever is fitted inside end with `Abandoned` soon after `wanted` says no; it is asked from any thread."""
+    token = _wanted.set(wanted)
+    try:
+        yield
+    finally:
+        _wanted.reset(token)
+
+
 def for_all(work: Callable[[slice], None], parts: Iterable[slice], threads: int) -> None:
     """Do `work` on every part, on up to `threads` threads; the kernels release the interpreter."""
     parts = list(parts)
+    wanted = _wanted.get()
+
+    def do(part: slice) -> None:
+        if wanted is not None and not wanted():
+            raise Abandoned
+        work(part)
+
     if threads == 1 or len(parts) <= 1:
         for part in parts:
-            work(part)
+            do(part)
         return
     with ThreadPoolExecutor(min(threads, len(parts)), thread_name_prefix="odmr-fit") as pool:
-        for _ in pool.map(work, parts):
+        for _ in pool.map(do, parts):
             pass
 
 
