@@ -183,7 +183,13 @@ class AMI430Settings(VisaSettings):
     field_per_current: TeslaPerAmpere = Field(gt=0, description="coil constant; must agree with the programmer's")
     current_limit: Amperes = Field(gt=0, description="largest current this rig may ask for")
     rate_limit: TeslaPerSecond = Field(default=2e-3, gt=0, description="fastest ramp this rig may ask for")
+    gain: float = Field(default=1.0, gt=0, description="true field over the one so calibrated: calibrate-field")
     field_at_zero: Tesla = Field(default=0.0, description="field at zero current, from remanence or the building")
+
+    @property
+    def largest(self) -> float:
+        """Field (T) at the current limit, as the programmer counts it."""
+        return self.field_per_current * self.current_limit
 
 
 class AMI430Magnet:
@@ -237,7 +243,7 @@ class AMI430Magnet:
     @property
     def field_limit(self) -> float:
         """Largest magnitude of field (T) within the current limit."""
-        return self._settings.field_per_current * self._settings.current_limit - abs(self._settings.field_at_zero)
+        return self._settings.gain * self._settings.largest - abs(self._settings.field_at_zero)
 
     @property
     def rate_limit(self) -> float:
@@ -247,15 +253,15 @@ class AMI430Magnet:
     @property
     def slowest_rate(self) -> float:
         """Slowest ramp (T/s) the programmer can do."""
-        return _SLOWEST * self._settings.field_per_current
+        return _SLOWEST * self._settings.gain * self._settings.field_per_current
 
     def field(self) -> float:
         """Return the applied field (T): the magnet's, also in persistent mode."""
         s = self._settings
         field = self._programmer.field
-        if abs(field) > 1.05 * s.field_per_current * s.current_limit:
+        if abs(field) > 1.05 * s.largest:
             field = self._programmer.field  # beyond what it can be: the first reading after power-up may be nonsense
-        return s.field_at_zero + field
+        return s.field_at_zero + s.gain * field
 
     def state(self) -> MagnetState:
         """Return what the magnet is doing; a latched quench is QUENCHED whatever else is reported."""
@@ -274,8 +280,8 @@ class AMI430Magnet:
             If the magnet has quenched, its switch is cold or switching, or the programmer refuses.
         """
         s, programmer = self._settings, self._programmer
-        target = field - s.field_at_zero
-        if not abs(target) <= s.field_per_current * s.current_limit * (1 + 1e-9):
+        target = (field - s.field_at_zero) / s.gain
+        if not abs(target) <= s.largest * (1 + 1e-9):
             raise LimitError(f"{field * 1e4:.5g} G is beyond the magnet's limit of ±{self.field_limit * 1e4:.5g} G")
         if not self.slowest_rate <= rate <= s.rate_limit * (1 + 1e-9):
             raise LimitError(
@@ -286,7 +292,7 @@ class AMI430Magnet:
         # paused first: a programmer that holds or ramps would leave for the new target at the old rate
         programmer.read_errors()
         programmer.pause()
-        programmer.set_rate(rate, s.field_per_current * s.current_limit)
+        programmer.set_rate(rate / s.gain, s.largest)
         programmer.set_target(target)
         programmer.ramp()
 
@@ -311,9 +317,7 @@ class AMI430Magnet:
     def at_target(self) -> bool:
         """Return whether the field is the one last aimed at, within a thousandth of the limit."""
         programmer = self._programmer
-        return abs(programmer.field - programmer.target) <= 1e-3 * self._settings.field_per_current * (
-            self._settings.current_limit
-        )
+        return abs(programmer.field - programmer.target) <= 1e-3 * self._settings.largest
 
     def pause(self) -> None:
         """Stop where it is, if it moves; a resting or quenched magnet is left alone."""

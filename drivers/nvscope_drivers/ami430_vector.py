@@ -38,6 +38,7 @@ class AxisSettings(Frozen):
 
     field_per_current: TeslaPerAmpere = Field(gt=0, description="coil constant; must agree with the programmer's")
     current_limit: Amperes = Field(gt=0, description="largest current this rig may ask for")
+    gain: float = Field(default=1.0, gt=0, description="true field over the one so calibrated: calibrate-field")
     field_at_zero: Tesla = Field(default=0.0, description="field at zero current")
 
 
@@ -67,6 +68,7 @@ class AMI430VectorSettings(VisaSettings):
             field_per_current=settings.field_per_current,
             current_limit=settings.current_limit,
             rate_limit=self.rate_limit,
+            gain=settings.gain,
             field_at_zero=settings.field_at_zero,
         )
 

@@ -91,6 +91,7 @@ class KepcoCoilSettings(VisaSettings):
     """Settings of a coil on a Kepco BOP."""
 
     field_per_current: TeslaPerAmpere = Field(description="calibration of the coil; its sign is the coil's")
+    gain: float = Field(default=1.0, gt=0, description="true field over the one so calibrated: calibrate-field")
     field_at_zero: Tesla = Field(default=0.0, description="field at zero current, from remanence or the building")
     current_limit: Amperes = Field(gt=0, description="largest current the coil may carry")
     voltage_limit: float = Field(default=20.0, gt=0, description="compliance while regulating current (V)")
@@ -109,7 +110,8 @@ class KepcoCoil:
     def __init__(self, supply: KepcoBOP, settings: KepcoCoilSettings) -> None:
         self._supply = supply
         self._settings = settings
-        self._step = abs(settings.max_step / settings.field_per_current)
+        self._per_current = settings.gain * settings.field_per_current
+        self._step = abs(settings.max_step / self._per_current)
         self._stalled_at: float | None = None
 
     @classmethod
@@ -129,7 +131,7 @@ class KepcoCoil:
     def field_limit(self) -> float:
         """Largest magnitude of field (T) within the current limit, in the weaker direction."""
         s = self._settings
-        return abs(s.field_per_current) * s.current_limit - abs(s.field_at_zero)
+        return abs(self._per_current) * s.current_limit - abs(s.field_at_zero)
 
     @property
     def rate_limit(self) -> float:
@@ -138,7 +140,7 @@ class KepcoCoil:
 
     def field(self) -> float:
         """Return the applied field (T)."""
-        return self._settings.field_at_zero + self._settings.field_per_current * self._measured()
+        return self._settings.field_at_zero + self._per_current * self._measured()
 
     def _measured(self) -> float:
         """Return the current (A); one beyond what the coil may carry is asked twice, as the first may be nonsense."""
@@ -156,7 +158,7 @@ class KepcoCoil:
             If the supply refuses, or regulates voltage with its output on.
         """
         s = self._settings
-        current = (field - s.field_at_zero) / s.field_per_current
+        current = (field - s.field_at_zero) / self._per_current
         if not abs(current) <= s.current_limit * (1 + 1e-9):
             raise LimitError(
                 f"{field * 1e4:.4g} G needs {current:.4g} A, beyond the coil's limit of ±{s.current_limit:g} A"
@@ -230,7 +232,7 @@ class KepcoCoil:
         """Read current (A), voltage (V), field (T), output, and the coil's resistance (ohm) where there is current."""
         current, voltage = self._measured(), self._supply.voltage
         values: dict[str, Value] = {
-            "field": self._settings.field_at_zero + self._settings.field_per_current * current,
+            "field": self._settings.field_at_zero + self._per_current * current,
             "current": current,
             "voltage": voltage,
             "output": bool(self._supply.output_enabled),

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,8 +19,10 @@ from nvscope.analysis.magnet_calibration import MagnetCalibration, measure_magne
 from nvscope.analysis.microwave_power import MicrowavePower, measure_power
 from nvscope.analysis.rotation import Rotation, measure_rotation
 from nvscope.analysis.traction import measure_traction
+from nvscope.config.calibration import FILE, CalibrationFile, Value
 from nvscope.errors import DataError
-from nvscope.units import parse_quantity
+from nvscope.store.files import write_whole
+from nvscope.units import Resolved, parse_quantity
 
 GAUSS = 1e-4
 Row = tuple[str, str, str]
@@ -28,7 +31,7 @@ Row = tuple[str, str, str]
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
-    """One result of a run: rows of text, numbers in SI, and how to draw it."""
+    """One result of a run: rows of text, numbers in SI, how to draw it, and what of it later runs can use."""
 
     name: str
     title: str
@@ -36,6 +39,8 @@ class Calibration:
     numbers: Mapping[str, Any]
     caption: str
     draw: Callable[[], Figure | None]
+    values: tuple[Value, ...] = ()
+    """What later runs can be given, see `nvscope.config.calibration`."""
 
 
 def calibrations(run: RunData) -> list[Calibration]:
@@ -43,7 +48,7 @@ def calibrations(run: RunData) -> list[Calibration]:
     found: list[Calibration] = []
     magnet = measure_magnet(run)
     if magnet is not None:
-        found.append(_magnet(magnet, _coil_constants(run)))
+        found.append(_magnet(magnet, _coil_settings(run)))
     power = measure_power(run)
     if power is not None:
         found.append(_power(power))
@@ -73,22 +78,24 @@ def with_error(value: float, err: float, unit: str = "") -> str:
 # --- the magnet -------------------------------------------------------------------------------------------------------
 
 
-def _coil_constants(run: RunData) -> dict[str, float]:
-    """Nominal T/A by axis ("" for a magnet of one axis), as the run's rig file has them."""
+def _coil_settings(run: RunData) -> dict[str, Mapping[str, Any]]:
+    """Settings of each axis ("" for a magnet of one axis), as the run's rig file has them."""
     rig = run.info.get("rig") or {}
     settings = ((rig.get("instruments") or {}).get("magnet") or {}).get("settings") or {}
-    found = {}
-    for axis, part in (("", settings), *((axis, settings.get(axis) or {}) for axis in "xyz")):
-        try:
-            found[axis] = parse_quantity(part.get("field_per_current"), "tesla / ampere")
-        except ValueError:
-            continue
-    return found
+    return {"": settings, **{axis: settings.get(axis) or {} for axis in "xyz"}}
 
 
-def _magnet(found: MagnetCalibration, constants: Mapping[str, float]) -> Calibration:
+def _setting(settings: Mapping[str, Any], name: str, unit: str, otherwise: float) -> float:
+    """Return a setting in SI, as the run's rig file has it."""
+    try:
+        return parse_quantity(settings.get(name, otherwise), unit)
+    except ValueError:
+        return otherwise
+
+
+def _magnet(found: MagnetCalibration, settings: Mapping[str, Mapping[str, Any]]) -> Calibration:
     names = ("",) if len(found.gain) == 1 else ("x", "y", "z")
-    rows = list(_gain_rows(found, names, constants))
+    rows = list(_gain_rows(found, names, settings))
     tilt = with_error(math.degrees(found.tilt), math.degrees(found.tilt_err), "°")
     rows.append(("tilt against the NV axis", tilt, ""))
     if math.isfinite(found.azimuth):
@@ -99,7 +106,7 @@ def _magnet(found: MagnetCalibration, constants: Mapping[str, float]) -> Calibra
             (f"angle {name}", with_error(angle, err, "°"), "90° if the axes are square") for name, angle, err in pairs
         ]
     offset = with_error(found.offset / GAUSS, found.offset_err / GAUSS, "G")
-    rows.append(("field at zero current", offset, "along the NV axis: field_at_zero in the rig file"))
+    rows.append(("field at zero current", offset, "along the NV axis, beyond what the rig file has"))
     numbers = {
         "gain": found.gain.tolist(),
         "gain_err": found.gain_err.tolist(),
@@ -115,20 +122,38 @@ def _magnet(found: MagnetCalibration, constants: Mapping[str, float]) -> Calibra
         f"Splitting and centre of the aligned pair, medians over {found.means.pixels} pixels, and what the fit leaves "
         f"(χ²/ν = {found.chi2_reduced:.2f})."
     )
+    values = tuple(_magnet_values(found, names, settings))
     return Calibration(
-        "magnet", "Magnet", tuple(rows), numbers, caption, lambda: figures.magnet_figure(found)
+        "magnet", "Magnet", tuple(rows), numbers, caption, lambda: figures.magnet_figure(found), values
     )  # fmt: skip
 
 
-def _gain_rows(found: MagnetCalibration, names: tuple[str, ...], constants: Mapping[str, float]) -> Iterator[Row]:
+def _gain_rows(
+    found: MagnetCalibration, names: tuple[str, ...], settings: Mapping[str, Mapping[str, Any]]
+) -> Iterator[Row]:
     for name, gain, err in zip(names, found.gain, found.gain_err, strict=True):
         label = f"axis {name}, " if name else ""
         yield f"{label}true over nominal field", with_error(gain, err), ""
-        nominal = constants.get(name)
-        if nominal is not None:
-            per_ampere = with_error(gain * nominal / GAUSS, err * abs(nominal) / GAUSS, "G/A")
-            key = f"{name}.field_per_current" if name else "field_per_current"
-            yield f"{label}field per current", per_ampere, f"{key} in the rig file; it says {nominal / GAUSS:g} G/A"
+        constant = _setting(settings[name], "field_per_current", "tesla / ampere", 0.0)
+        if constant:
+            nominal = constant * _setting(settings[name], "gain", "", 1.0) / GAUSS
+            per_ampere = with_error(gain * nominal, err * abs(nominal), "G/A")
+            yield f"{label}field per current", per_ampere, f"the rig counted with {nominal:.6g} G/A"
+
+
+def _magnet_values(
+    found: MagnetCalibration, names: tuple[str, ...], settings: Mapping[str, Mapping[str, Any]]
+) -> Iterator[Value]:
+    """Gains, on top of those the run had; the field at zero current where there is one axis that it can be along."""
+    for name, gain, err in zip(names, found.gain, found.gain_err, strict=True):
+        before = _setting(settings[name], "gain", "", 1.0)
+        key = f"instruments.magnet.settings.{name + '.' if name else ''}gain"
+        yield Value(key=key, value=float(f"{gain * before:.7g}"), err=float(f"{err * before:.2g}"))
+    if names == ("",):
+        before = _setting(settings[""], "field_at_zero", "tesla", 0.0)
+        at_zero = (found.gain[0] * before + found.offset) / GAUSS
+        err = f"{found.offset_err / GAUSS:.2g} G"
+        yield Value(key="instruments.magnet.settings.field_at_zero", value=f"{at_zero:.5g} G", err=err)
 
 
 # --- microwave power --------------------------------------------------------------------------------------------------
@@ -160,9 +185,11 @@ def _power(found: MicrowavePower) -> Calibration:
         "enough_dbm": float(found.power_dbm[enough]),
     }
     caption = f"Contrast, half width and δB against microwave power, medians over the same {found.pixels} pixels."
+    chosen = Value(key="parameters.power", value=f"{found.power_dbm[best]:g} dBm", note=rows[0][2])
     return Calibration(
-        "microwave-power", "Microwave power", tuple(rows), numbers, caption, lambda: figures.power_figure(found)
-    )
+        "microwave-power", "Microwave power", tuple(rows), numbers, caption, lambda: figures.power_figure(found),
+        (chosen,),
+    )  # fmt: skip
 
 
 # --- exposure and heating ---------------------------------------------------------------------------------------------
@@ -201,8 +228,35 @@ def _exposure(found: ExposureCalibration) -> Calibration:
     }
     caption = "Photon transfer, exposure that fills the wells as asked, and how much hotter light makes the sample."
     return Calibration(
-        "exposure", "Exposure and heating", tuple(rows), numbers, caption, lambda: figures.exposure_figure(found)
-    )
+        "exposure", "Exposure and heating", tuple(rows), numbers, caption, lambda: figures.exposure_figure(found),
+        tuple(_exposure_values(found)),
+    )  # fmt: skip
+
+
+def _exposure_values(found: ExposureCalibration) -> Iterator[Value]:
+    if (camera := found.camera) is not None:
+        for key in ("gain", "offset", "read_noise"):
+            value, err = getattr(camera, key), getattr(camera, f"{key}_err")
+            yield Value(key=f"detector.{key}", value=float(f"{value:.6g}"), err=float(f"{err:.2g}"))
+    for at in found.exposures:
+        note = f"brightest pixels {100 * at.level:.1f} % full"
+        power = Resolved(at.laser_power)
+        exposure = f"{1e3 * at.exposure:.4g} ms"
+        yield Value.model_validate(
+            {"key": "parameters.exposure", "value": exposure, "laser_power": power, "note": note}
+        )
+
+
+def write_calibration(run: RunData, found: Sequence[Calibration]) -> Path | None:
+    """Write what a run calibrated for later runs into its directory; returns the file, None if it found nothing."""
+    values = tuple(value for one in found for value in one.values)
+    if not values:
+        return None
+    rig, loading = (str((run.info.get(kind) or {}).get("name", "")) for kind in ("rig", "loading"))
+    path = run.path / FILE
+    file = CalibrationFile(run=run.path.name, rig=rig, loading=loading, values=values)
+    write_whole(path, file.toml().encode(), durable=False)
+    return path
 
 
 # --- field angle ------------------------------------------------------------------------------------------------------

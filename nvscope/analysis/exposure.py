@@ -22,12 +22,14 @@ HEATING = "calibrate-exposure"
 
 @dataclass(frozen=True)
 class PhotonTransfer:
-    """The camera as a photon counter: gain (electrons per count), offset (counts), read noise (electrons)."""
+    """The camera as a photon counter: gain (electrons per count), offset (counts), read noise (electrons); 1 σ."""
 
     gain: float
     gain_err: float
     offset: float
+    offset_err: float
     read_noise: float
+    read_noise_err: float
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,10 @@ def photon_transfer(mean: ArrayLike, variance: ArrayLike, frames: ArrayLike, pix
     lit = x > 0
     slope = float((weight * x * y)[lit].sum() / (weight * x**2)[lit].sum())
     err = float(1 / np.sqrt((weight * x**2)[lit].sum()))
-    return PhotonTransfer(1 / slope, err / slope**2, float(m[dark]), float(np.sqrt(v[dark])) / slope)
+    noise = float(np.sqrt(v[dark])) / slope
+    noise_err = noise * float(np.hypot(0.5 / (v[dark] * np.sqrt(weight[dark])), err / slope))
+    offset_err = float(np.sqrt(v[dark] / (pixels * n[dark])))
+    return PhotonTransfer(1 / slope, err / slope**2, float(m[dark]), offset_err, noise, noise_err)
 
 
 def heating(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from nvscope.analysis import figures, html
-from nvscope.analysis.calibrations import Calibration, calibrations
+from nvscope.analysis.calibrations import Calibration, calibrations, write_calibration
 from nvscope.analysis.dataset import RunData
 from nvscope.analysis.figures import style
 from nvscope.analysis.load import load_run
@@ -72,12 +72,13 @@ def make_report(run_dir: Path) -> Path:
     return write_report(load_run(run_dir))
 
 
-def write_report(run: RunData) -> Path:
-    """Write the report of a run that has been read already."""
+def write_report(run: RunData, calibrated: Sequence[Calibration] | None = None) -> Path:
+    """Write the report of a run that has been read already, and what it `calibrated` if that is known, too."""
     results = [analyse_series(series, run.loading, run.regions) for series in find_series(run)]
     resistance = resistance_curve(run)
     plates = _Plates(run.path / FIGURES)
-    calibrated = calibrations(run)
+    calibrated = calibrations(run) if calibrated is None else calibrated
+    write_calibration(run, calibrated)
     with figures.house_style():
         for index, result in enumerate(results):
             _series_figures(plates, run, result, resistance if index == 0 else None, _prefix(result, len(results)))

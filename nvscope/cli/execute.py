@@ -13,8 +13,11 @@ from pathlib import Path
 from typing import NoReturn
 
 from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
 
 from nvscope.cli.display import Display
+from nvscope.config.calibration import FILE as CALIBRATION
 from nvscope.engine.request import RunRequest, RunResult
 from nvscope.engine.session import Session
 
@@ -89,6 +92,7 @@ def _warm_up() -> None:
 
 def _conclude(result: RunResult, console: Console) -> int:
     report = _report(result.directory, console)
+    calibration = result.directory / CALIBRATION
     colour = {"done": "green", "aborted": "yellow", "failed": "red"}[result.outcome]
     reason = f": {result.reason}" if result.reason else ""
     console.print(f"[{colour}]{result.outcome}[/]", end="")
@@ -96,15 +100,26 @@ def _conclude(result: RunResult, console: Console) -> int:
     console.print(f"data    {result.directory}", markup=False, highlight=False, soft_wrap=True)
     if report is not None:
         console.print(f"report  {report}", markup=False, highlight=False, soft_wrap=True)
+    if calibration.is_file():
+        console.print(f"use it  --calibration {result.directory}", markup=False, highlight=False, soft_wrap=True)
     return {"done": DONE, "failed": FAILED, "aborted": ABORTED}[result.outcome]
 
 
 def _report(directory: Path, console: Console) -> Path | None:
-    """Write the report; a report that fails must not turn a good run into a bad one."""
-    from nvscope.analysis.report import make_report
+    """Write the report and print what was calibrated; a report that fails must not turn a good run into a bad one."""
+    from nvscope.analysis.calibrations import calibrations
+    from nvscope.analysis.load import load_run
+    from nvscope.analysis.report import write_report
 
     try:
-        return make_report(directory)
+        run = load_run(directory)
+        found = calibrations(run)
+        for one in found:
+            table = Table(title=one.title, title_justify="left", box=None, pad_edge=False, show_header=False)
+            for row in one.rows:
+                table.add_row(*map(escape, row))
+            console.print(table)
+        return write_report(run, found)
     except Exception as error:
         console.print(f"the report could not be written: {type(error).__name__}: {error}", markup=False)
         return None

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from nvscope.cli.selection import (
+    CalibrationOption,
     LoadingOption,
     PressureOption,
     RigOption,
@@ -18,6 +19,7 @@ from nvscope.cli.selection import (
     resolve_parameters,
     select,
 )
+from nvscope.config.calibration import read_calibration
 
 if TYPE_CHECKING:
     from nvscope.plans import PlanSummary
@@ -34,14 +36,16 @@ def register(app: typer.Typer) -> None:
         loading: LoadingOption = None,
         pressure: PressureOption = None,
         settings: SetOption = None,
+        calibration: CalibrationOption = None,
     ) -> None:
         """Print the steps of a sequence with times, limits checked; no hardware is touched."""
         from nvscope.engine.planning import planning_rig
         from nvscope.plans import dry_run, find_sequence
 
         found = find_sequence(sequence)
-        selection = select(rig, sample, loading, pressure)
-        parameters = resolve_parameters(found, settings or [])
+        calibrations = tuple(read_calibration(path) for path in calibration or [])
+        selection = select(rig, sample, loading, pressure, calibrations=calibrations)
+        parameters = resolve_parameters(found, settings or [], calibrations)
         devices = planning_rig(selection.rig, selection.sample, selection.loading, None)
         summary = dry_run(found.plan(devices, parameters))
         _print(summary, f"{found.name}: {found.summary}", Console())

@@ -9,6 +9,7 @@ import typer
 
 from nvscope.cli.remote import ListenKeyOption, ListenOption, listening
 from nvscope.cli.selection import (
+    CalibrationOption,
     FaultOption,
     LoadingOption,
     PressureOption,
@@ -20,6 +21,7 @@ from nvscope.cli.selection import (
     resolve_parameters,
     select,
 )
+from nvscope.config.calibration import read_calibration
 
 
 def register(app: typer.Typer) -> None:
@@ -35,6 +37,7 @@ def register(app: typer.Typer) -> None:
         loading: LoadingOption = None,
         pressure: PressureOption = None,
         settings: SetOption = None,
+        calibration: CalibrationOption = None,
         fault: FaultOption = None,
         runs: Annotated[Path, typer.Option(help="Folder that holds the run directories.")] = Path("runs"),
         note: Annotated[str, typer.Option(help="A note kept with the run.")] = "",
@@ -73,7 +76,8 @@ def register(app: typer.Typer) -> None:
         from nvscope.engine.request import RunRequest
 
         found = find_sequence(sequence)
-        selection = select(rig, sample, loading, pressure, fault or [])
+        calibrations = tuple(read_calibration(path) for path in calibration or [])
+        selection = select(rig, sample, loading, pressure, fault or [], calibrations)
         check_faults(selection, fault or [], lab)
         shape = parse_pixels(pixels)
         arguments: list[str] = ["--rig", rig, "--sample", sample]
@@ -84,7 +88,7 @@ def register(app: typer.Typer) -> None:
             arguments += ["--fault", text]
         request = RunRequest(
             sequence=found,
-            parameters=resolve_parameters(found, settings or []),
+            parameters=resolve_parameters(found, settings or [], calibrations),
             rig=selection.rig,
             sample=selection.sample,
             loading=selection.loading,
@@ -95,6 +99,7 @@ def register(app: typer.Typer) -> None:
             lab_addresses=lab,
             lab_arguments=tuple(arguments),
             image_shape=shape,
+            calibrations=calibrations,
             listen=listening(listen, key),
         )
         if watch:

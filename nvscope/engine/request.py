@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from nvscope.config import Frozen, Loading, Rig, Sample
+from nvscope.config.calibration import CalibrationFile
 from nvscope.engine.listen import Listen
 from nvscope.plans import Sequence
 
@@ -23,6 +24,8 @@ class RunRequest:
         Address file of a simulated lab that is already served; None starts one where the rig is simulated.
     image_shape : tuple of int or None
         Camera image (y, x) of the simulated lab started for this run, in place of the rig's.
+    calibrations : tuple of CalibrationFile
+        What `rig` and `parameters` already contain; written to the journal.
     listen : Listen or None
         Where to be controlled and watched from other computers too.
     """
@@ -39,6 +42,7 @@ class RunRequest:
     lab_addresses: Path | None = None
     lab_arguments: tuple[str, ...] = ()
     image_shape: tuple[int, int] | None = None
+    calibrations: tuple[CalibrationFile, ...] = ()
     listen: Listen | None = None
 
     @property

@@ -207,6 +207,8 @@ class Session:
             asyncio.run_coroutine_threadsafe(housekeeping.sample(rig), loop),
             asyncio.run_coroutine_threadsafe(reporter.report(self._describe), loop),
         ]
+        for calibration in request.calibrations:
+            link.journal("calibration", calibration.model_dump(mode="json"))
         link.journal("instruments", snapshot(instruments))
         planned = self.progress.planned
         steps = [{"text": step.text, "duration": step.duration} for step in planned.steps[:_STEPS_JOURNALED]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -14,6 +14,9 @@ from nvscope.config import Frozen
 from nvscope.devices.rig import RigDevices
 from nvscope.errors import ConfigError
 from nvscope.plans.verbs import Plan
+
+Given = Callable[["Sequence", Mapping[str, Any], Frozen], Mapping[str, Any]]
+"""Sequence, its parameters as they are written, and as they are resolved → more parameters, as written."""
 
 
 @dataclass(frozen=True)
@@ -30,12 +33,16 @@ class Sequence:
         A frozen model; its defaults are the paper's.
     plan : callable
         ``plan(rig, parameters)`` yields bluesky messages.
+    within : callable, optional
+        ``within(parameters, given)`` hands what is given for all sequences, as calibrations are, on to those inside;
+        ``given(sequence, texts, resolved)`` says what that is for one of them.
     """
 
     name: str
     summary: str
     parameters: type[Frozen]
     plan: Callable[[RigDevices, Any], Plan]
+    within: Callable[[Any, Given], Any] | None = None
 
 
 def find_sequence(name: str) -> Sequence:

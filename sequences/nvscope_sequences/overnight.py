@@ -28,6 +28,7 @@ from nvscope.devices.rig import RigDevices
 from nvscope.errors import ConfigError, HistoryInvalid
 from nvscope.plans import Sequence, announce
 from nvscope.plans.nesting import holds, nested, parse_condition, step_parameters
+from nvscope.plans.sequence import Given
 from nvscope.plans.verbs import Plan
 from nvscope.units import Amperes
 
@@ -122,6 +123,17 @@ def plan(rig: RigDevices, p: Parameters) -> Plan:
     yield from bps.close_run()
 
 
+def within(p: Parameters, given: Given) -> Parameters:
+    """Hand what is given for all sequences on to every step; what a step says itself comes first."""
+    steps = []
+    for step in p.steps:
+        title, first = next(step.cells())
+        sequence, resolved = step_parameters(step.sequence, first, title)
+        more = given(sequence, {**step.parameters, **step.across}, resolved)
+        steps.append(step.model_copy(update={"parameters": {**more, **step.parameters}}))
+    return p.model_copy(update={"steps": tuple(steps)})
+
+
 def stops(rig: RigDevices, p: Parameters) -> Plan:
     """Return whether the night is over; not for what is not known yet."""
     assert p.stop_when is not None
@@ -129,4 +141,4 @@ def stops(rig: RigDevices, p: Parameters) -> Plan:
     return known and (yield from holds(rig, p.stop_when, p.excitation, p.readings))
 
 
-sequence = Sequence("overnight", "a list of sequences as one run, with conditions", Parameters, plan)
+sequence = Sequence("overnight", "a list of sequences as one run, with conditions", Parameters, plan, within)

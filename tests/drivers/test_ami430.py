@@ -160,6 +160,22 @@ def test_a_ramp_arrives_at_the_asked_rate_in_any_units(tesla: bool, per_minute: 
         magnet.close()
 
 
+def test_a_calibrated_gain_scales_field_and_rate(bench: Bench) -> None:
+    world, _, host = bench
+    magnet = connect(host, gain=1.25, field_at_zero="1 G")
+    magnet.start_ramp(51 * GAUSS, 1.25 * RATE / 2)
+    host.advance(4.0)
+    assert magnet.field() == pytest.approx((1 + 25) * GAUSS, abs=0.02 * GAUSS)
+    host.advance(6.0)
+    assert magnet.at_target()
+    assert magnet.field() == pytest.approx(51 * GAUSS, abs=0.02 * GAUSS)
+    assert world.applied_field()[2] == pytest.approx(40 * GAUSS, rel=1e-6)  # the programmer's own constant is too small
+    assert magnet.field_limit == pytest.approx(249 * GAUSS)
+    with pytest.raises(LimitError, match="limit of ±249"):
+        magnet.start_ramp(252 * GAUSS, RATE / 2)
+    magnet.close()
+
+
 def test_pause_is_the_safe_state_and_resting_magnets_are_left_alone(bench: Bench) -> None:
     _, programmer, host = bench
     magnet = connect(host)

@@ -140,6 +140,13 @@ def test_sign_and_offset_of_the_calibration(bench: tuple[BenchWorld, SimulatedKe
     assert coil.field() == pytest.approx(2 * GAUSS, abs=0.02 * GAUSS)
     assert coil.field_limit == pytest.approx(199 * GAUSS)
     coil.close()
+    coil = connect(host, gain=1.25)
+    coil.set_field(-2.5 * GAUSS)
+    host.advance(1.0)
+    assert world.ports.magnet.current["z"] == pytest.approx(-0.2, abs=1e-3)
+    assert coil.field() == pytest.approx(-2.5 * GAUSS, abs=0.02 * GAUSS)
+    assert coil.field_limit == pytest.approx(250 * GAUSS)
+    coil.close()
 
 
 def test_limits_are_refused_and_move_nothing(bench: tuple[BenchWorld, SimulatedKepcoBOP, Host]) -> None:

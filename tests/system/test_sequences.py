@@ -139,6 +139,24 @@ def test_calibrations_find_what_the_lab_is_made_of(run):
         assert len([r for r in turn["resistance"] if r is not None]) == 7
 
 
+def test_what_was_calibrated_serves_the_next_run(run, nvscope, s1, tmp_path):
+    name, done = run
+    if not name.startswith("calibrate"):
+        return
+    assert f"--calibration {done.directory}" in done.output
+    if name != "calibrate-field":
+        return
+    assert "true over nominal field" in done.output
+    lab = ("--pressure", "23 GPa", "--lab", str(s1.addresses_file))
+    again = nvscope("run", name, *SMALL, *lab, "--calibration", str(done.directory), runs=tmp_path)
+    assert again.code == 0, again.output
+    assert again.journal("calibration")[0]["data"]["run"] == done.directory.name
+    found = numbers(again)["magnet"]
+    # what remanence makes of the gain depends on where the current came from: 0.001
+    assert found["gain"][0] == pytest.approx(1, abs=0.001 + 4 * found["gain_err"][0])
+    assert abs(found["offset"]) < 1e-5 + 4 * found["offset_err"]
+
+
 def test_contacts_are_checked_through_a_matrix(nvscope, tmp_path):
     done = nvscope("run", "check-contacts", "--rig", "simulated-contacts", "--pixels", "32x32", runs=tmp_path)
     assert done.code == 0, done.output

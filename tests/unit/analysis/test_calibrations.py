@@ -99,6 +99,10 @@ def test_photon_transfer_finds_gain_and_read_noise():
     assert found.gain_err < 0.01 * gain
     # variance of the dark frame is known to 0.5 %
     assert found.read_noise == pytest.approx(read, rel=0.02)
+    assert abs(found.read_noise - read) < 4 * found.read_noise_err
+    assert 0.001 * read < found.read_noise_err < 0.01 * read
+    assert abs(found.offset - offset) < 4 * found.offset_err
+    assert found.offset_err == pytest.approx(read / gain / (pixels * frames) ** 0.5, rel=0.05)
 
 
 def test_heating_is_the_change_of_r_over_its_slope():
