@@ -83,7 +83,7 @@ def test_a_calibration_of_something_else_is_refused(tmp_path):
     with pytest.raises(ConfigError, match="loading 'S1'; calibrate again with 'S2'"):
         select("simulated", "s2", None, calibrations=[LIGHT])
     assert select("simulated", "s2", None, calibrations=[MAGNET]).sample.name == "S2"  # the magnet is the same
-    with pytest.raises(ConfigError, match="no calibration.toml there"):
+    with pytest.raises(ConfigError, match=r"no calibration\.toml there"):
         read_calibration(tmp_path)
     with pytest.raises(ConfigError, match="no instrument 'magnets'"):
         calibrated_rig({"instruments": {}}, [found({"key": "instruments.magnets.settings.gain", "value": 1.0})])
