@@ -47,14 +47,18 @@ def check_axis(frequency: ArrayLike, parameters: int) -> NDArray[np.float64]:
 
 
 def check_signal(signal: ArrayLike, points: int) -> NDArray[Any]:
-    """Return the signal as an array of shape (frequency, y, x) or (frequency, pixel); never copies numbers.
+    """Return the signal as an array of shape (frequency, y, x) or (frequency, pixel); copies masked arrays only.
+
+    Masked points become NaN.
 
     Raises
     ------
     ValueError
-        If it is not real, or its axes are not those.
+        If it is not real, or its axes are not those, or there is no pixel.
     """
     array = np.asarray(signal)
+    if isinstance(signal, np.ma.MaskedArray) and array.dtype.kind in "uif":
+        array = np.where(np.ma.getmaskarray(signal), np.nan, array)
     if array.dtype.kind == "b" or array.dtype.kind not in "uif":
         raise ValueError(f"signal must be real numbers, got {array.dtype}")
     if array.ndim not in (2, 3):
@@ -67,4 +71,6 @@ def check_signal(signal: ArrayLike, points: int) -> NDArray[Any]:
             f"signal's first axis has {array.shape[0]} points but frequency has {points}; "
             "the frequency axis comes first: signal.transpose(2, 0, 1) for (y, x, frequency)"
         )
+    if array.size == 0:
+        raise ValueError(f"signal has shape {array.shape}: there is no pixel to fit")
     return array

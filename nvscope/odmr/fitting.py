@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nvscope.odmr.checks import check_axis, check_signal
+from nvscope.odmr.choose_lines import choose_lines
 from nvscope.odmr.line_fit import LineFit
 from nvscope.odmr.noise import Noise, resolve_noise
 from nvscope.odmr.pair_fit import PairFit
@@ -74,11 +76,7 @@ def fit(
         If the arguments do not describe a fit; the message says what to change.
     """
     shape = _model(model)
-    most = 2 if lines == "auto" else lines
-    if isinstance(most, bool) or not isinstance(most, int) or most not in (1, 2, 4, 6, 8):
-        raise ValueError(f'lines must be 1, 2, 4, 6, 8 or "auto", got {lines!r}')
-    if lines == "auto" and (model != "lorentzian" or width != "separate"):
-        raise ValueError('lines="auto" chooses between Lorentzians of separate widths; give the number of lines')
+    most = _most_lines(lines)
     if baseline not in BASELINES:
         raise ValueError(f"baseline must be one of {', '.join(BASELINES)}, got {baseline!r}")
     if width not in ("separate", "shared"):
@@ -95,6 +93,10 @@ def fit(
     weights = resolve_noise(noise, axis.size, grid, values.dtype.kind == "u")
     setup = make_setup(axis, shape, most, which, (lowest, highest), weights, choose_lines=lines == "auto")
     fast = model == "lorentzian" and most <= 2 and width == "separate"
+    if lines == "auto" and not fast:
+        pair = fit(axis, values, model, 2, baseline, noise, start, threads, width=width)
+        single = fit(axis, values, model, 1, baseline, noise, None, threads)
+        return choose_lines(pair, single, int(which.max()) + 1, weights.known)
     engine = PairFit(setup) if fast else LineFit(setup)
     first = _start(start, most, which, grid) / setup.unit
     first[:, :most] -= setup.middle / setup.unit
@@ -103,6 +105,16 @@ def fit(
     if neighbours and len(grid) == 2 and isinstance(engine, PairFit) and lines == 2:
         ask_neighbours(engine, values, solved, threads)
     return to_result(engine, values, solved)
+
+
+def _most_lines(lines: int | str) -> int:
+    try:
+        most = 2 if lines == "auto" else operator.index(lines)  # type: ignore[arg-type]
+    except TypeError:
+        most = 0
+    if isinstance(lines, bool) or most not in (1, 2, 4, 6, 8):
+        raise ValueError(f'lines must be 1, 2, 4, 6, 8 or "auto", got {lines}')
+    return most
 
 
 def _model(name: str) -> LineModel:
@@ -140,6 +152,11 @@ def _start(
                 raise ValueError(f"start's {name} has shape {values.shape}; the signal's grid is {grid}") from None
         upper = parts[-1][::-1]
         stacked[kind] = np.concatenate([parts[0], upper]) if lines > 1 else parts[0]
+    if lines > 1 and isinstance(start, ODMRFit):
+        # a fit of one line knows no pair
+        stacked["f"][
+            :, np.isnan(np.broadcast_to(start.half_splitting, (half, *grid)).reshape(half, -1)).any(axis=0)
+        ] = np.nan
     out = np.empty((stacked["f"].shape[1], lines + widths))
     out[:, :lines] = stacked["f"].T
     for k in range(lines):

@@ -43,7 +43,7 @@ class LineFit:
         fit_lines(
             s.x, np.ascontiguousarray(signal.T, dtype=np.float64), root, s.weights.poisson, s.weights.known,
             s.shape.kind, self._offsets, s.lines, s.which, np.array(s.degrees), s.bank.filters, s.bank.overlap,
-            self._starts, start, s.bounds, s.windows, s.gain_needed, s.line_needed, table, status[part], numbers,
+            self._starts, start, s.bounds, s.windows, s.needed, table, status[part], numbers,
         )  # fmt: skip
         maps[:, part] = table.T
         counts[:, part] = numbers.T

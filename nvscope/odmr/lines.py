@@ -9,6 +9,7 @@ import numpy as np
 from numba import njit
 
 from nvscope.odmr.guess import guess_lines
+from nvscope.odmr.setup import GAIN_SHARE
 from nvscope.odmr.shapes import SAFE_FAST
 from nvscope.odmr.varpro import CONVERGED, covariance, dot, fill_baseline, iterate
 
@@ -35,8 +36,7 @@ def fit_lines(
     start,
     bounds,
     windows,
-    gain_needed,
-    line_needed,
+    needed,
     out,
     status,
     counts,
@@ -62,8 +62,8 @@ def fit_lines(
         are guessed.
     bounds, windows : (4,), (window, 2)
         Limits of centre and width; the intervals that were sampled.
-    gain_needed, line_needed : float
-        Drop of chi2, in variances, below which there is no signal; amplitude over error below which a line is missing.
+    needed : (points + 1,)
+        Amplitude over error, by degrees of freedom, below which a line is missing; see `setup`.
     out : (pixel, rows)
         Per line centre, error, amplitude, error, width, error; three baseline coefficients and errors; reduced chi2;
         the drop of chi2; covariances of the centres (i < j).
@@ -243,7 +243,7 @@ def fit_lines(
             out[p, 6 * k + 4] = q[w]
             out[p, 6 * k + 5] = math.sqrt(variance * max(inverse[linear + w, linear + w], 0.0))
             # with centre and width held: their errors do not make a line less visible
-            if abs(strength) > line_needed * math.sqrt(
+            if abs(strength) > needed[used - parameters] * math.sqrt(
                 variance * conditional_variance(factor, linear, degree + 1 + line, work)
             ):
                 counts[p, 1] += 1
@@ -265,7 +265,7 @@ def fit_lines(
                 out[p, place] = variance * inverse[linear + order[i], linear + order[j]]
                 place += 1
         counts[p, 2] = degree
-        if not gain > gain_needed * variance:
+        if not gain > GAIN_SHARE * needed[used - parameters] ** 2 * variance:
             counts[p, 1] = 0
             status[p] = 2
         elif counts[p, 1] < n:

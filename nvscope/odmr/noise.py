@@ -106,4 +106,6 @@ def resolve_noise(noise: Noise, points: int, grid: tuple[int, ...], counts: bool
         raise ValueError(f"noise has shape {sigma.shape}; expected a number, ({points},), {grid} or {(points, *grid)}")
     with np.errstate(invalid="ignore"):
         root = np.where(np.isfinite(rows), 1.0 / rows, 0.0)
+    if not root.any():
+        raise ValueError("noise is infinite or not a number everywhere: that leaves every point out")
     return Weights(np.ascontiguousarray(root), flat, known=True)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nvscope.odmr.choose_lines import ELSEWHERE
 from nvscope.odmr.pair_candidates import pair_candidates
 from nvscope.odmr.pair_finish import (
     A1,
@@ -30,6 +31,7 @@ from nvscope.odmr.pair_judge import (
     Noise,
     criterion,
     doubt,
+    freedom,
     misgiving,
     noise_variance,
     useless_term,
@@ -46,7 +48,6 @@ Indices = NDArray[np.int64]
 
 STRONG_CONTRAST = 0.03  # contrast from which Poisson weights must follow the spectrum
 CANDIDATES = 4  # starts for a pixel that is looked at again
-ELSEWHERE = 6.0  # what a second line costs besides its parameters: noise has many places to look like one
 MERGED = 1.2  # lines closer than this many times the sum of their half widths may be one
 DISTINCT = 6.0  # amplitude over its whole error from which a line is there beside another
 PARTED = 0.6  # of a line's width: where two lines close together are looked for in it, and how wide
@@ -83,9 +84,8 @@ class Block:
         slope, intercept = setup.weights.poisson
         unit = slope * self.level + intercept if slope > 0 else np.ones(self.size)
         least = 2 + 3 * setup.lines + setup.degrees[0]
-        with np.errstate(invalid="ignore"):
-            self.invalid = (usable < least) | ~(unit > 0) | ~np.isfinite(self.level)
-            constant = ~(self.base[8] > 1e-24 * self.level**2 * self.base[0])
+        self.invalid = (usable < least) | ~(unit > 0) | ~np.isfinite(self.level)
+        constant = ~(self.base[8] > 1e-24 * self.level**2 * self.base[0])
         unit[self.invalid] = 1.0
         self.alive = ~self.invalid & ~constant
         self.noise = Noise(setup.weights.known, unit, usable, self.base[8])
@@ -149,8 +149,7 @@ class Block:
         some = np.flatnonzero(apart & (pairs[LINES] == 2))
         if some.size:
             variance = noise_variance(pairs[:, some], self.noise.of(pixels[some]))
-            with np.errstate(divide="ignore", invalid="ignore"):
-                clear = [pairs[a, some] ** 2 > DISTINCT**2 * variance * pairs[VARIANCE + a, some] for a in (A1, A2)]
+            clear = [pairs[a, some] ** 2 > DISTINCT**2 * variance * pairs[VARIANCE + a, some] for a in (A1, A2)]
             some = some[~np.logical_and(*clear)]
         if not some.size:
             return
@@ -238,14 +237,13 @@ class Block:
         noise = self.noise.of(pixels)
         single = self.best_single(pairs, pixels)
         pair_wins = criterion(pairs, noise) + misgiving(pairs, noise) + ELSEWHERE < criterion(single, noise)
-        pair_wins &= weakest_line(pairs, noise) > self.setup.line_needed
+        pair_wins &= weakest_line(pairs, noise) > self.setup.needed[np.maximum(freedom(pairs, noise), 0).astype(int)]
         return np.where(pair_wins, pairs, single)
 
     def best_single(self, pairs: Array, pixels: Indices) -> Array:
         """Fit one line where each pair is: at its stronger line, and at both together."""
         strong = stronger(pairs)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            share = np.abs(pairs[A1]) / (np.abs(pairs[A1]) + np.abs(pairs[A2]))
+        share = np.abs(pairs[A1]) / (np.abs(pairs[A1]) + np.abs(pairs[A2]))
         between = np.nan_to_num(share * pairs[[C1, W1]] + (1 - share) * pairs[[C2, W2]], nan=0.1)
         between[1] += 0.5 * np.abs(pairs[C1] - pairs[C2])
         low, high = self.setup.bounds[[0, 2], None], self.setup.bounds[[1, 3], None]
@@ -283,8 +281,7 @@ class Block:
 
 def second_stronger(pairs: Array) -> NDArray[np.bool_]:
     """Whether the second line of each pair is the more significant one."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        second: NDArray[np.bool_] = pairs[A2] ** 2 * pairs[FIXED] > pairs[A1] ** 2 * pairs[FIXED + 1]
+    second: NDArray[np.bool_] = pairs[A2] ** 2 * pairs[FIXED] > pairs[A1] ** 2 * pairs[FIXED + 1]
     return second
 
 

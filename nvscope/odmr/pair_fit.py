@@ -107,7 +107,7 @@ class PairFit:
         s = self.setup
         publish(
             table, block.base, block.level, block.noise.unit, s.weights.known, block.noise.points, s.middle, s.unit,
-            s.weights.offset, s.bounds, s.windows, ease * ease * s.gain_needed, ease * s.line_needed, first, maps,
+            s.weights.offset, s.bounds, s.windows, ease * s.needed, first, maps,
             status, counts,
         )  # fmt: skip
         dead = np.flatnonzero(~block.alive)

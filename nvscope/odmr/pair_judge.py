@@ -19,6 +19,7 @@ __all__ = [
     "Noise",
     "criterion",
     "doubt",
+    "freedom",
     "misgiving",
     "noise_variance",
     "strangeness",
@@ -94,9 +95,8 @@ def criterion(table: Array, noise: Noise) -> Array:
 def weakest_line(table: Array, noise: Noise) -> Array:
     """Amplitude of the weaker line over its error at fixed shape."""
     variance = noise_variance(table, noise)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        first = np.abs(table[A1]) / np.sqrt(variance * table[FIXED])
-        second = np.abs(table[A2]) / np.sqrt(variance * table[FIXED + 1])
+    first = np.abs(table[A1]) / np.sqrt(variance * table[FIXED])
+    second = np.abs(table[A2]) / np.sqrt(variance * table[FIXED + 1])
     result: Array = np.where(table[LINES] == 2, np.minimum(first, second), first)
     return result
 
@@ -110,12 +110,11 @@ def misgiving(table: Array, noise: Noise) -> Array:
     """
     variance = noise_variance(table, noise)
     total = np.zeros(table.shape[1])
-    with np.errstate(divide="ignore", invalid="ignore"):
-        for first, second, usual in ((W1, W2, UNLIKE_WIDTHS), (A1, A2, UNLIKE_DEPTHS)):
-            one, two = table[first], table[second]
-            known = table[VARIANCE + first] / one**2 + table[VARIANCE + second] / two**2
-            spread = usual**2 + np.minimum(variance * known, 1.0)
-            total += MOST * np.log1p(np.log(np.abs(one / two)) ** 2 / spread / MOST)
+    for first, second, usual in ((W1, W2, UNLIKE_WIDTHS), (A1, A2, UNLIKE_DEPTHS)):
+        one, two = table[first], table[second]
+        known = table[VARIANCE + first] / one**2 + table[VARIANCE + second] / two**2
+        spread = usual**2 + np.minimum(variance * known, 1.0)
+        total += MOST * np.log1p(np.log(np.abs(one / two)) ** 2 / spread / MOST)
     overlapping = np.abs(table[C1] - table[C2]) < table[W1] + table[W2]
     total += np.where(table[A1] * table[A2] < 0, OPPOSITE + CANCELLING * overlapping, 0.0)
     result: Array = np.where(table[LINES] == 2, total, 0.0)

@@ -21,6 +21,7 @@ from nvscope.odmr.pair_finish import (
     VARIANCE,
 )
 from nvscope.odmr.pair_sums import BASE_SUMS
+from nvscope.odmr.setup import GAIN_SHARE
 from nvscope.odmr.shapes import SAFE_FAST
 from nvscope.odmr.simd import LANES, broadcast, choose, larger, load, root, store
 
@@ -46,8 +47,7 @@ def publish(
     offset,
     bounds,
     windows,
-    gain_needed,
-    line_needed,
+    needed,
     first,
     maps,
     status,
@@ -73,14 +73,14 @@ def publish(
         Counts that are not light.
     bounds, windows : (4,), (window, 2)
         Limits of centre and width; what was sampled.
-    gain_needed, line_needed : float
-        Least gain of chi2 by both lines, least amplitude of one over its error.
+    needed : (points + 1,)
+        Least amplitude of a line over its error, by degrees of freedom; see `setup`.
     """
     # rows of the maps may lie whole pages apart and fight for the same cache lines
     rows = np.empty((MAPS, BATCH))
     own = np.ones((ROWS, LANES))
     sums = np.ones((BASE_SUMS, LANES))
-    pixel = np.ones((3, LANES))
+    pixel = np.ones((4, LANES))
     told = np.empty((3, LANES))
     for begin in range(0, table.shape[1], BATCH):
         count = min(BATCH, table.shape[1] - begin)
@@ -91,6 +91,8 @@ def publish(
                 pixel[0, a] = level[p + a]
                 pixel[1, a] = unit_noise[p + a]
                 pixel[2, a] = points[p + a]
+                freedom = points[p + a] - 1 - 3 * int(table[LINES, p + a]) - int(table[DEGREE, p + a])
+                pixel[3, a] = needed[max(freedom, 0)]
             if many == LANES:
                 for k in range(ROWS):
                     store(own, k, 0, load(table, k, p))
@@ -102,9 +104,7 @@ def publish(
                         own[k, a] = table[k, p + a]
                     for k in range(BASE_SUMS):
                         sums[k, a] = base[k, p + a]
-            describe_lanes(
-                own, sums, pixel, known, middle, unit, offset, bounds, windows, gain_needed, line_needed, s, rows, told
-            )
+            describe_lanes(own, sums, pixel, known, middle, unit, offset, bounds, windows, s, rows, told)
             for a in range(many):
                 t = first + p + a
                 status[t] = int(told[0, a])
@@ -117,16 +117,15 @@ def publish(
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=SAFE_FAST)
-def describe_lanes(
-    own, sums, pixel, known, middle, unit, offset, bounds, windows, gain_needed, line_needed, slot, rows, told
-):
+def describe_lanes(own, sums, pixel, known, middle, unit, offset, bounds, windows, slot, rows, told):
     """Write columns `slot` … of `rows`, (MAPS, BATCH), and status and number of lines to `told`, (2 or more, LANES).
 
-    `own` are `LANES` solutions, `sums` their baseline sums; `pixel` holds their level, noise and number of points.
+    `own` are `LANES` solutions, `sums` their baseline sums; `pixel` holds their level, noise, number of points,
+    and what a line's amplitude over its error must be.
     """
     zero, one, two, half, nan = broadcast(0.0), broadcast(1.0), broadcast(2.0), broadcast(0.5), broadcast(math.nan)
     scale, centre_of_axis = broadcast(unit), broadcast(middle)
-    level, noise = load(pixel, 0, 0), load(pixel, 1, 0)
+    level, noise, needed = load(pixel, 0, 0), load(pixel, 1, 0), load(pixel, 3, 0)
     wanted, degree, chi2 = load(own, LINES, 0), load(own, DEGREE, 0), load(own, CHI2, 0)
     freedom = load(pixel, 2, 0) - one - broadcast(3.0) * wanted - degree
     variance = noise if known else chi2 / freedom
@@ -159,7 +158,7 @@ def describe_lanes(
         store(rows, W + side, slot, scale * w)
         store(rows, W + 2 + side, slot, scale * w_err)
         asked = one if side == 0 else one - single
-        found = found + choose(size, broadcast(line_needed) * sigma * root(fixed), asked, zero)
+        found = found + choose(size, needed * sigma * root(fixed), asked, zero)
         sampled = zero
         for k in range(windows.shape[0]):
             within = choose(c, broadcast(windows[k, 0]), choose(broadcast(windows[k, 1]), c, one, zero), zero)
@@ -186,7 +185,7 @@ def describe_lanes(
         store(rows, BASE + 3 + k, slot, sigma * root(load(own, VARIANCE + row, 0)))
     store(rows, CHI2_REDUCED, slot, chi2 / freedom / noise)
     store(rows, GAIN, slot, gain / noise)
-    seen = choose(gain, broadcast(gain_needed) * variance, one, zero)
+    seen = choose(gain, broadcast(GAIN_SHARE) * needed * needed * variance, one, zero)
     unfinished = load(own, OUTCOME, 0) + load(told, 2, 0)
     state = choose(odd, zero, one, choose(unfinished, zero, broadcast(3.0), zero))
     state = choose(wanted, found, two, state)

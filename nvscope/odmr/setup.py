@@ -7,14 +7,18 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtr, stdtrit
 
 from nvscope.odmr.noise import Weights
 from nvscope.odmr.shapes import LineModel
 from nvscope.odmr.templates import TemplateBank, segments, template_bank
 
-__all__ = ["Setup", "make_setup"]
+__all__ = ["GAIN_SHARE", "Setup", "make_setup"]
 
 Array = NDArray[np.float64]
+
+NEEDED = 4.0
+GAIN_SHARE = 1.875  # what all lines must lower chi2 by, in variances, over the square of what one needs: 30 at four
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,8 +41,8 @@ class Setup:
         Lowest and highest centre, smallest and largest width.
     windows : (window, 2)
         Where signal was sampled.
-    gain_needed, line_needed
-        Least gain of chi2 by all lines, least amplitude of one over its error, for a signal.
+    needed : (points + 1,)
+        Least amplitude of a line over its error, by degrees of freedom; see `needed_by_freedom`.
     """
 
     frequency: Array
@@ -53,8 +57,7 @@ class Setup:
     weights: Weights
     bounds: Array
     windows: Array
-    gain_needed: float
-    line_needed: float
+    needed: Array
 
     @cached_property
     def bank(self) -> TemplateBank:
@@ -62,6 +65,18 @@ class Setup:
         root = self.weights.root[0] if self.weights.root.shape[0] == 1 else np.ones(self.frequency.size)
         bank = template_bank(self.shape, self.frequency, np.where(root > 0, root, 0.0), self.degrees[1])
         return replace(bank, centre=(bank.centre - self.middle) / self.unit, width=bank.width / self.unit)
+
+
+def needed_by_freedom(points: int, known: bool) -> Array:
+    """Least amplitude of a line over its error for each number of degrees of freedom, 0 … `points`.
+
+    Four; where the error follows from the scatter, what Student's t exceeds as rarely as a normal deviate exceeds four:
+    the scatter of few points about a fit of nearly as many parameters says next to nothing.
+    """
+    if known:
+        return np.full(points + 1, NEEDED)
+    tail = 1.0 - ndtr(NEEDED)
+    return np.concatenate([[np.inf], -stdtrit(np.arange(1, points + 1), tail)])
 
 
 def make_setup(
@@ -95,6 +110,5 @@ def make_setup(
         weights=weights,
         bounds=np.array([-1 - 2 * step, 1 + 2 * step, 0.2 * step, longest]),
         windows=windows,
-        gain_needed=30.0,
-        line_needed=4.0,
+        needed=needed_by_freedom(frequency.size, weights.known),
     )

@@ -90,14 +90,18 @@ def only_while(wanted: Callable[[], bool]) -> Iterator[None]:
 
 
 def for_all(work: Callable[[slice], None], parts: Iterable[slice], threads: int) -> None:
-    """Do `work` on every part, on up to `threads` threads; the kernels release the interpreter."""
+    """Do `work` on every part, on up to `threads` threads; the kernels release the interpreter.
+
+    Numbers that overflow or are none end in a pixel's status, not in warnings.
+    """
     parts = list(parts)
     wanted = _wanted.get()
 
     def do(part: slice) -> None:
         if wanted is not None and not wanted():
             raise Abandoned
-        work(part)
+        with np.errstate(all="ignore"):
+            work(part)
 
     if threads == 1 or len(parts) <= 1:
         for part in parts:

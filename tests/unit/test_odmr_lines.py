@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from nvscope.odmr import FitStatus, fit
+from nvscope.odmr.shapes import LINE_MODELS, evaluate_line
 from nvscope.odmr.synthetic import line_pairs, lorentzian, one_window, two_windows
 
 
@@ -36,6 +37,26 @@ def test_one_line_or_two_is_chosen_per_pixel():
     assert np.mean(np.abs(pull[one[400:]]) < 1) == pytest.approx(0.683, abs=0.07)
     assert result.good.mean() > 0.97
     np.testing.assert_allclose(result.model()[:, 400:], single, atol=0.012)
+
+
+@pytest.mark.parametrize(("model", "width"), [("gaussian", "separate"), ("n14", "shared"), ("lorentzian", "shared")])
+def test_one_line_or_two_is_chosen_for_any_shape(model, width):
+    axis = one_window(81)
+    rng = np.random.default_rng(21)
+    lower, upper = 2.84e9 + rng.uniform(-10e6, 10e6, (1, 150)), 2.9e9 + rng.uniform(-10e6, 10e6, (1, 150))
+    amplitude = np.array([[-0.02] * 100 + [0.0] * 50])  # the last fifty have one line
+    shape, six = LINE_MODELS[model], np.full((1, 150), 6e6)
+    clean = 1 - 0.02 * evaluate_line(shape, axis[:, None], lower, six)
+    clean += amplitude * evaluate_line(shape, axis[:, None], upper, six)
+    signal = clean + 0.002 * rng.standard_normal(clean.shape)
+    for noise in (0.002, None):
+        result = fit(axis, signal, model=model, width=width, lines="auto", noise=noise)
+        assert np.all(result.n_lines[:100] == 2)
+        assert np.mean(result.n_lines[100:] == 1) > 0.9  # a second line of noise costs 6 + 3 ln 81 in chi2
+        one = result.n_lines == 1
+        assert np.all(np.isnan(result.half_splitting[one]))
+        assert np.all(np.abs(result.f_minus - lower[0]) < 5 * result.f_minus_err)
+        assert np.sqrt(np.mean((result.model() - clean) ** 2)) < 0.002
 
 
 def test_parameters_are_those_that_chi2_belongs_to():
