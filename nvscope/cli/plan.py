@@ -64,18 +64,26 @@ def _print(summary: PlanSummary, title: str, console: Console) -> None:
     for step in summary.steps:
         table.add_row(
             clock_text(step.start),
-            clock_text(step.duration),
+            f"{'≤ ' if step.spare > 0 else ''}{clock_text(step.duration)}",
             step.text,
             f"{step.temperature:.4g}",
             f"{step.field * 1e4:.4g}",
         )
     console.print(table)
     end = datetime.now() + timedelta(seconds=summary.duration)
+    most = "at most " if summary.spare > 0 or summary.conditional else ""
     console.print(
         f"{len(summary.steps)} steps, {summary.points} points, {summary.frames} frames, "
-        f"{summary.bytes / 1e6:.0f} MB before compression; takes {clock_text(summary.duration)}, "
+        f"{summary.bytes / 1e6:.0f} MB before compression; takes {most}{clock_text(summary.duration)}, "
         f"would end {end:%Y-%m-%d %H:%M}. All within the rig's limits."
     )
+    if summary.spare > 0:
+        least = clock_text(summary.duration - summary.spare)
+        console.print(
+            f"≤: averaging ends once δB reaches its target, which nobody knows before; with one sweep each, {least}."
+        )
+    if summary.conditional:
+        console.print("Steps are left out once a measurement says that they tell nothing new.")
 
 
 def clock_text(seconds: float) -> str:

@@ -27,6 +27,10 @@ class Assumed:
     points: int = 0
     frames: int = 0
     bytes: int = 0
+    spare: float = 0.0
+    """Rig seconds of it that are only needed if averaging does not reach its target before."""
+    regulated: bool = False
+    """Whether the temperature is under control already."""
     field_vector: tuple[float, float, float] | None = None
     """Set where a vector magnet does not stand along its ordinary direction."""
 

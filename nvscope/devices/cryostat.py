@@ -18,6 +18,8 @@ from nvscope.errors import LimitError
 _FAR_POLL, _NEAR_POLL = 10.0, 2.0
 _LAG = 6.0
 """Typical rig seconds a regulated cryostat takes to enter its band after the ramp has ended; for estimates only."""
+_TAKING_OVER = 20.0
+"""The same for one that is asked to hold where it happens to be: its heater begins at nothing."""
 
 
 @dataclass(frozen=True)
@@ -96,9 +98,10 @@ class CryostatDevice(Device[Cryostat]):
 
     def estimate(self, value: Temperature, before: Assumed) -> Assumed:
         """Return what setting `value` is assumed to bring about."""
-        ramp = abs(value.target - before.temperature) / value.rate
-        lag = _LAG if ramp > 0 else 0.0
-        return before.after(ramp + lag + self._settling.temperature_dwell, temperature=value.target)
+        way = abs(value.target - before.temperature)
+        lag = _LAG if way > self._settling.temperature_band else 0.0 if before.regulated else _TAKING_OVER
+        seconds = way / value.rate + lag + self._settling.temperature_dwell
+        return before.after(seconds, temperature=value.target, regulated=True)
 
     def predict(self, state: Assumed) -> dict[str, Any]:
         """Return the reading a plan would see."""

@@ -262,7 +262,8 @@ class OdmrDevice(Device[Sweeper]):
             kinds = 1 if asked.reference == "none" else 2
             height, width = asked.crop[3:1:-1] if asked.crop is not None else self._shape or _USUAL_SHAPE
             size = 4 * kinds * steps * height * width
-            return before.after(seconds, frames=before.frames + frames, bytes=before.bytes + size)
+            spare = before.spare + (seconds if value.spare else 0.0)
+            return before.after(seconds, frames=before.frames + frames, bytes=before.bytes + size, spare=spare)
         return before
 
     def predict(self, state: Assumed) -> dict[str, Any]:

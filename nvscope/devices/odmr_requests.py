@@ -77,10 +77,14 @@ class OpenPoint:
 
 @dataclass(frozen=True)
 class TakeBlock:
-    """Take one block of `sweeps` whole sweeps of the open point; with `fitted` wait for maps that show it."""
+    """Take one block of `sweeps` whole sweeps of the open point; with `fitted` wait for maps that show it.
+
+    One that is `spare` is taken only where a target has not been reached; estimates count it apart.
+    """
 
     sweeps: int = 1
     fitted: bool = False
+    spare: bool = False
 
 
 @dataclass(frozen=True)

@@ -106,8 +106,12 @@ class Session:
             return otherwise if item is None else float(item.worker.submit(getattr(item.role, method)).result(15.0))
 
         cold = Assumed()
+        temperature = read("cryostat", "temperature", cold.temperature)
+        away = abs(read("cryostat", "setpoint", temperature) - temperature)
         start = Assumed(
-            temperature=read("cryostat", "temperature", cold.temperature), field=read("magnet", "field", cold.field)
+            temperature=temperature,
+            field=read("magnet", "field", cold.field),
+            regulated=away <= 2 * self.request.rig.settling.temperature_band,
         )
         self.progress = Progress(self._walk(start, _camera_shape(instruments)))
 
@@ -214,7 +218,13 @@ class Session:
         steps = [{"text": step.text, "duration": step.duration} for step in planned.steps[:_STEPS_JOURNALED]]
         link.journal(
             "plan",
-            {"duration": planned.duration, "points": planned.points, "frames": planned.frames, "steps": steps},
+            {
+                "duration": planned.duration,
+                "spare": planned.spare,
+                "points": planned.points,
+                "frames": planned.frames,
+                "steps": steps,
+            },
         )
         link.journal("state", {"state": "running", "sequence": request.sequence.name})
         outcome: Outcome

@@ -136,7 +136,8 @@ def odmr_map(
     look = settings.until is not None or settings.sampling == "adaptive"
     for sweep in range(settings.most_sweeps):
         # what is decided next rests on the maps: they must show this sweep
-        yield from absolute_set(rig.odmr, TakeBlock(fitted=look and sweep + 1 < settings.most_sweeps))
+        spare = settings.until is not None and sweep > 0
+        yield from absolute_set(rig.odmr, TakeBlock(fitted=look and sweep + 1 < settings.most_sweeps, spare=spare))
         if (yield Msg("skip_requested")):
             break
         if settings.until is not None:

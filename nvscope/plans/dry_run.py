@@ -18,24 +18,40 @@ MAX_MESSAGES = 500_000
 
 @dataclass(frozen=True)
 class PlannedStep:
-    """One announced step: its text, when it starts and how long it takes (rig s), and what it leaves behind."""
+    """One announced step: its text, when it starts and how long it takes (rig s), and what it leaves behind.
+
+    Up to `spare` of that (s) is not needed where averaging reaches its target before.
+    """
 
     text: str
     start: float
     duration: float
     temperature: float
     field: float
+    spare: float = 0.0
 
 
 @dataclass(frozen=True)
 class PlanSummary:
-    """A walked plan."""
+    """A walked plan.
+
+    Attributes
+    ----------
+    duration : float
+        Of all steps (rig s); nothing is left out, and averaging goes on to its end.
+    spare : float
+        How much of that is not needed where averaging reaches its target with the first sweep.
+    conditional : bool
+        Whether steps are left out where a measurement says so.
+    """
 
     steps: tuple[PlannedStep, ...]
     duration: float
     points: int
     frames: int
     bytes: int
+    spare: float = 0.0
+    conditional: bool = False
 
 
 def dry_run(plan: Plan, start: Assumed | None = None, limit: int = MAX_MESSAGES) -> PlanSummary:
@@ -54,18 +70,21 @@ def dry_run(plan: Plan, start: Assumed | None = None, limit: int = MAX_MESSAGES)
     steps: list[PlannedStep] = []
     text: str | None = None
     answer: Any = None
+    conditional = False
 
     def finish() -> None:
         if text is not None:
-            took = state.time - begun.time
-            steps.append(PlannedStep(text, begun.time, took, state.temperature, state.field))
+            took, spare = state.time - begun.time, state.spare - begun.spare
+            steps.append(PlannedStep(text, begun.time, took, state.temperature, state.field, spare))
 
     for _ in range(limit):
         try:
             message = plan.send(answer)
         except StopIteration:
             finish()
-            return PlanSummary(tuple(steps), state.time, state.points, state.frames, state.bytes)
+            return PlanSummary(
+                tuple(steps), state.time, state.points, state.frames, state.bytes, state.spare, conditional
+            )
         except LimitError as error:
             if text is None:
                 raise
@@ -88,6 +107,8 @@ def dry_run(plan: Plan, start: Assumed | None = None, limit: int = MAX_MESSAGES)
                 answer = message.args[0]
             case "elapsed":
                 answer = state.time
+            case "screened":
+                conditional = True
             case "certify":
                 answer = Certificate(message.args[0].protocol, "valid", "assumed while planning")
     raise LimitError(f"the plan has more than {limit} messages; is there a loop that never ends?")

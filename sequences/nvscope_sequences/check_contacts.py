@@ -29,6 +29,9 @@ CONFIGURATIONS = (
 )
 """Current and voltage pairs whose resistances sum to zero in a linear conductor; each is also measured exchanged."""
 
+_LEAK_READINGS = 2
+"""Nanovolts over a nanoampere: a leak is known to some ohms at once, and good insulation lets nothing be read."""
+
 
 class Parameters(Frozen):
     """Parameters of ``check-contacts``; temperature and field stay as they are, the temperature regulated."""
@@ -81,7 +84,8 @@ def switched(rig: RigDevices, p: Parameters) -> Plan:
 
 def measure(rig: RigDevices, p: Parameters, check: str, current: float, wiring: Wiring = STANDARD) -> Plan:
     """Measure one resistance; that no current flows is a result here, for the report to name the contact."""
-    yield from resistance_point(rig, "check-contacts", current, p.readings, {"check": check}, wiring, insulation=True)
+    readings = _LEAK_READINGS if check == "leakage" else p.readings
+    yield from resistance_point(rig, "check-contacts", current, readings, {"check": check}, wiring, insulation=True)
 
 
 sequence = Sequence("check-contacts", "linearity, contact matrix, reciprocity and leakage", Parameters, plan)

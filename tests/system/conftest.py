@@ -38,6 +38,15 @@ class Done:
         entries = [json.loads(line) for line in lines]
         return [entry for entry in entries if kind is None or entry.get("kind") == kind]
 
+    def check_estimate(self):
+        """The plan's duration, from where the rig was, is within a tenth; averaging to a target may end before."""
+        (plan,) = [entry["data"] for entry in self.journal("plan")]
+        moments = {entry["data"]["state"]: entry["rig_time"] for entry in self.journal("state")}
+        took = moments["done"] - moments["running"]
+        # a few seconds for what no plan knows: a ramp that has nowhere to go settles, an instrument answers late
+        slack = 0.1 * took + 3
+        assert plan["duration"] - plan["spare"] - slack < took < plan["duration"] + slack, (plan["duration"], took)
+
 
 @pytest.fixture(scope="session")
 def environment(tmp_path_factory):

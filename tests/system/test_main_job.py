@@ -41,6 +41,7 @@ def test_it_ends_well_and_leaves_what_it_promises(run):
     assert "S1" in run.directory.name
     assert "21GPa" in run.directory.name
     assert list((run.directory / "figures").glob("*.png"))
+    run.check_estimate()
 
 
 def test_every_map_is_certified_from_the_record(run):

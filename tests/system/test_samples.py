@@ -19,6 +19,7 @@ def main_job(nvscope, tmp_path_factory):
     def run(sample, *more):
         done = nvscope("run", "zfc-fw", "--sample", sample, *COMMON, *more, runs=tmp_path_factory.mktemp(sample))
         assert done.code == 0, done.output
+        done.check_estimate()
         verdicts = {entry["data"]["verdict"] for entry in done.journal("certificate")}
         assert verdicts == {"valid"}
         series = find_series(load_run(done.directory))[0]

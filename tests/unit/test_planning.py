@@ -158,6 +158,18 @@ def test_estimates_follow_how_a_point_is_taken(rig):
     assert map_of('frequency_range=["2.8 GHz", "2.9 GHz", "5 MHz"]')[0] == frames - (82 - 21) * 8
 
 
+def test_averaging_towards_a_target_is_an_upper_bound(rig):
+    plain, towards = walk(rig, "zfc"), walk(rig, "zfc", "until=0.05 G", "sweeps=4")
+    # four maps, each with three sweeps that may not be needed: 82 steps of 8 frames
+    assert towards.spare == pytest.approx(4 * 3 * (82 * 8 * 0.025 + 0.5))
+    assert towards.duration - towards.spare == pytest.approx(plain.duration)
+    assert (plain.spare, plain.conditional) == (0, False)
+    assert [step.text for step in towards.steps if step.spare > 0] == [
+        step.text for step in plain.steps if step.text.startswith("map")
+    ]
+    assert walk(rig, "zfc-fw", "until_normal=true").conditional
+
+
 def test_lists_can_be_set_from_the_command_line(rig):
     assert walk(rig, "zfc-fw", "temperatures=30 K, 50 K").points == 7
 
