@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -23,6 +24,7 @@ from nvscope.config.polygons import Vertices
 from nvscope.devices.sink import FrameTag, MapSummary
 from nvscope.engine.summary import summarize
 from nvscope.errors import DataError
+from nvscope.store.info import RunInfo
 from nvscope.stream.control import Region
 from nvscope.stream.messages import (
     BlockClosed,
@@ -130,6 +132,11 @@ class RunLink:
         with self._changed:
             self._changed.wait_for(lambda: missing <= self._finished, timeout)
             return missing - self._finished
+
+    def introduce(self, name: str, info: RunInfo) -> None:
+        """Tell viewers what the run is: one on another computer cannot read its directory."""
+        about = {**msgspec.to_builtins(info, enc_hook=str), "run": name, "software": {}}
+        self.viewers.send(JournalEntry("about", self._clock.now(), about))
 
     def close(self) -> None:
         """Stop listening and close every socket."""

@@ -115,6 +115,7 @@ class LiveSession:
                 stack.callback(listen.open(self.control, self._publisher, info, _FRAME_BYTES).close)
             stack.callback(announce(info).unlink, missing_ok=True)
             request = self.request
+            self._introduce()
             self._hands = Hands(
                 request.rig, request.sample, request.loading, instruments, self._clock, self._values.update
             )
@@ -271,6 +272,16 @@ class LiveSession:
                     if key == "focus_position"
                 }
             )
+
+    def _introduce(self) -> None:
+        """Tell viewers what is held, and where the sample should be in the image."""
+        request = self.request
+        about = {
+            "rig": {"name": request.rig.name},
+            "sample": {"name": request.sample.name},
+            "loading": request.loading.model_dump(mode="json"),
+        }
+        self._publisher.send(JournalEntry("about", self._clock.now(), {"run": self.name, **about}))
 
     async def _report(self) -> None:
         while True:

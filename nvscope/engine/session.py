@@ -135,7 +135,9 @@ class Session:
             lab = start_lab(request, directory, stack)
             link = self._link = RunLink(self._clock, FRAME_BYTES)
             stack.callback(link.close)
-            write_info(directory, run_info(request))
+            info = run_info(request)
+            write_info(directory, info)
+            link.introduce(directory.name, info)
             workers = start_workers(request, directory, link, stack)
             try:
                 result = self._connect_and_run(directory, link, lab, workers, stack)

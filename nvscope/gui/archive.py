@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from nvscope.config.polygons import cropped
 from nvscope.errors import DataError
+from nvscope.gui.model.entries import planned_steps, region_of, target_of
+from nvscope.gui.model.header import Header, header_of, number_of
 from nvscope.gui.model.journal import LogEntry, entry
 from nvscope.gui.model.points import PointRecord
 from nvscope.gui.model.selection import Vertices
-from nvscope.gui.model.session import Header, Outline, Snapshot, planned_steps, region_of, target_of
+from nvscope.gui.model.snapshot import Snapshot
 from nvscope.gui.model.spectra import SpectrumSums
 from nvscope.gui.model.steps import Step
 from nvscope.store.layout import point_path
@@ -126,7 +126,7 @@ def _records(reader: RunReader) -> tuple[PointRecord, ...]:
             PointRecord(
                 number=number,
                 kind=str(attrs.get("kind", "odmr")),
-                rig_time=_number(attrs.get("rig_time")),
+                rig_time=number_of(attrs.get("rig_time")),
                 attrs=attrs,
                 shape=(int(shape[-2]), int(shape[-1])),
                 closed=over or number in closed,
@@ -141,45 +141,10 @@ def _records(reader: RunReader) -> tuple[PointRecord, ...]:
 
 def _header(reader: RunReader) -> Header:
     try:
-        info = reader.info
+        info = msgspec.structs.asdict(reader.info)
     except DataError:
-        return Header(run=reader.path.name, directory=str(reader.path))
-    loading = info.loading
-    part = reader.crop()
-    extent = _number(loading.get("field_of_view"))
-    outlines = _outlines(loading)
-    if part is not None:  # the maps show a part of the camera's image
-        extent *= max(part[0][2:]) / max(part[1])
-        outlines = [replace(outline, vertices=cropped(outline.vertices, *part)) for outline in outlines]
-    return Header(
-        run=reader.path.name,
-        directory=str(reader.path),
-        sequence=info.sequence,
-        sample=str(info.sample.get("name", "")),
-        rig=str(info.rig.get("name", "")),
-        operator=info.operator,
-        note=info.note,
-        started=info.started,
-        pressure=_number(info.nominal_pressure),
-        field_of_view=extent,
-        target_b_err=_number(info.parameters.get("until")),
-        outlines=tuple(outlines),
-    )
-
-
-def _outlines(loading: Mapping[str, Any]) -> list[Outline]:
-    found = []
-    for polygon in loading.get("polygons") or ():
-        try:
-            vertices = tuple((float(x), float(y)) for x, y in polygon["vertices"])
-            found.append(Outline(str(polygon["name"]), str(polygon["kind"]), vertices))
-        except (KeyError, TypeError, ValueError):
-            continue
-    return found
-
-
-def _number(value: Any) -> float:
-    return float(value) if _is_number(value) else math.nan
+        info = {}
+    return header_of(info, reader.path.name, str(reader.path), reader.crop())
 
 
 def _is_number(value: object) -> bool:

@@ -20,7 +20,8 @@ from nvscope.gui.model.methods import CriticalTemperature, Methods, Shift
 from nvscope.gui.model.picture import MapPicture, MapRequest, make_picture
 from nvscope.gui.model.points import PointRecord
 from nvscope.gui.model.selection import Selection
-from nvscope.gui.model.session import Session, Snapshot
+from nvscope.gui.model.session import Session
+from nvscope.gui.model.snapshot import Snapshot
 from nvscope.gui.spectrometer import Spectrometer
 from nvscope.stream.control import Control, Region, Reply, Verb, ask, running
 from nvscope.stream.messages import PointClosed

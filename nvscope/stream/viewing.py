@@ -22,15 +22,15 @@ NEWEST_ONLY: tuple[type[Message], ...] = (Frame, Maps, RunStatus, Heartbeat)
 _REMEMBERED: tuple[type[Message], ...] = (PointOpened, Maps, RunStatus)
 """Messages without which a viewer that joins late shows nothing."""
 
-_REMEMBERED_ENTRIES = ("plan", "region")
-"""Entries of the journal likewise, for one that cannot read the journal: the newest of each kind."""
+_REMEMBERED_ENTRIES = ("about", "plan", "region")
+"""Entries likewise, for one that cannot read run directory and journal: the newest of each kind."""
 
 
 class Publisher(Link):
     """The sending end (XPUB). Never waits: what a slow viewer has no room for is dropped for that viewer.
 
-    A viewer that joins late gets the plan, the regions, the point that is open, its newest maps and the status with the
-    next message.
+    A viewer that joins late gets, with the next message: what the run is, its plan and regions, the point that is open,
+    its newest maps and the status.
     """
 
     kind = zmq.XPUB

@@ -1,11 +1,11 @@
-"""All a window knows about one run. Fed with messages and with what was read from disk; one thread; no Qt."""
+"""How a window comes to know a run: from messages, and from what was read from disk; one thread; no Qt."""
 
 from __future__ import annotations
 
 import math
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -13,16 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nvscope.config.polygons import union_mask
-from nvscope.gui.model.derived import find_reference
+from nvscope.gui.model.entries import planned_steps, region_of, region_of_point, target_of
+from nvscope.gui.model.header import header_of, part_of
 from nvscope.gui.model.journal import LogEntry, entry
-from nvscope.gui.model.maps import MapStore, PointMaps
-from nvscope.gui.model.methods import Methods, RatioMap
-from nvscope.gui.model.picture import Sources
 from nvscope.gui.model.points import PointRecord
+from nvscope.gui.model.record import Record
 from nvscope.gui.model.selection import Vertices
 from nvscope.gui.model.series import TimeSeries
+from nvscope.gui.model.snapshot import Snapshot
 from nvscope.gui.model.spectra import SpectrumSums
-from nvscope.gui.model.steps import Step, Steps
 from nvscope.stream.messages import (
     BlockClosed,
     Frame,
@@ -34,97 +33,21 @@ from nvscope.stream.messages import (
     PointOpened,
     RunStatus,
 )
-from nvscope.units import parse_quantity
 
-FloatArray = NDArray[np.float64]
-POLYGONS = ("roi", "reference")
-_MOST_LOG = 1000
 _MOST_COLUMNS = 64
 _FROM_STATUS = ("frames_per_second", "pixels_per_second", "fitted_fraction")
 
 
-@dataclass(frozen=True)
-class Outline:
-    """A polygon; vertices (x, y) as fractions of the image's width and height; a `color` unless it is the loading's."""
-
-    name: str
-    kind: str
-    vertices: tuple[tuple[float, float], ...]
-    color: str = ""
-
-
-@dataclass(frozen=True)
-class Header:
-    """What a run is.
-
-    Attributes
-    ----------
-    field_of_view : float
-        Edge of the imaged square (m), NaN if unknown.
-    target_b_err : float
-        Error of B (T) at which averaging stops, NaN if there is none.
-    """
-
-    run: str = ""
-    directory: str = ""
-    sequence: str = ""
-    sample: str = ""
-    rig: str = ""
-    operator: str = ""
-    note: str = ""
-    started: str = ""
-    pressure: float = math.nan
-    field_of_view: float = math.nan
-    target_b_err: float = math.nan
-    outlines: tuple[Outline, ...] = ()
-
-
-@dataclass(frozen=True, eq=False)
-class Snapshot:
-    """A run as its directory shows it."""
-
-    header: Header
-    points: tuple[PointRecord, ...]
-    history: Mapping[str, FloatArray]
-    log: tuple[LogEntry, ...]
-    planned: tuple[Step, ...]
-    announced: tuple[tuple[float, str], ...]
-    outcome: str
-    reason: str
-    regions: Mapping[str, Vertices] = field(default_factory=dict)
-
-
 @dataclass(eq=False)
-class Session:
-    """A run, live or finished.
-
-    Attributes
-    ----------
-    revision : Counter
-        A number for each of "header", "status", "frame", "maps", "points", "history", "log", "steps" that grows with
-        every change.
-    """
-
-    methods: Methods
-    maps: MapStore = field(default_factory=MapStore)
-    header: Header = Header()
-    status: RunStatus | None = None
-    outcome: str = ""
-    reason: str = ""
-    frame: tuple[Frame, NDArray[np.uint16]] | None = None
-    points: dict[int, PointRecord] = field(default_factory=dict)
-    history: dict[str, TimeSeries] = field(default_factory=dict)
-    log: deque[LogEntry] = field(default_factory=lambda: deque(maxlen=_MOST_LOG))
-    steps: Steps = field(default_factory=Steps)
-    live_spectra: SpectrumSums | None = None
-    regions: dict[str, Vertices] = field(default_factory=dict)
-    revision: Counter[str] = field(default_factory=Counter)
+class Session(Record):
+    """A record that is fed with messages and with what was read from disk."""
 
     def __post_init__(self) -> None:
         self._since_joined: deque[tuple[float, str]] = deque(maxlen=200)
         self._live_log: deque[LogEntry] = deque(maxlen=200)
         self._drawn_since: dict[str, Vertices] = {}
-        self._ratios: dict[int, tuple[tuple[int, int], RatioMap]] = {}
+        super().__post_init__()
+        self._about: Mapping[str, Any] = {}
 
     # --- what comes in ---------------------------------------------------------------------------------------------
 
@@ -261,6 +184,7 @@ class Session:
             record = replace(record, sweeps=known.sweeps, final=known.final, summary=known.summary)
         self.points[message.point] = record
         if message.kind == "odmr":
+            self._introduce(record.attrs)
             self.live_spectra = SpectrumSums(record.number, record.frequencies, record.shape, record.attrs)
         self._touch("points")
 
@@ -277,6 +201,9 @@ class Session:
             self._drawn_since.update(region_of(message.data))
             self.regions = {k: v for k, v in {**self.regions, **self._drawn_since}.items() if v}
             self._touch("header")
+        elif message.kind == "about":
+            self._about = message.data
+            self._introduce(None)
         elif message.kind == "parameters":
             self.header = replace(self.header, target_b_err=target_of(message.data, self.header.target_b_err))
             self._touch("header")
@@ -285,6 +212,16 @@ class Session:
             self._live_log.append(found)
             self.log.append(found)
             self._touch("log")
+
+    def _introduce(self, attrs: Mapping[str, Any] | None) -> None:
+        """Take what the run says of itself, until its directory has been read; a point tells which part is imaged."""
+        if not self.header.directory and self._about:
+            name = str(self._about.get("run", ""))
+            found = header_of(self._about, name, "", None if attrs is None else part_of(attrs))
+            changed_since = math.nan if attrs is None else self.header.target_b_err
+            target = changed_since if math.isfinite(changed_since) else found.target_b_err
+            self.header = replace(found, target_b_err=target)
+            self._touch("header")
 
     def _sample(self, name: str, rig_time: float, value: float) -> None:
         if name not in self.history:
@@ -296,134 +233,7 @@ class Session:
     def _touch(self, *topics: str) -> None:
         self.revision.update(topics)
 
-    # --- what is asked ---------------------------------------------------------------------------------------------
-
-    @property
-    def newest(self) -> PointRecord | None:
-        """The newest point with an image, None before there is one."""
-        return next((record for record in reversed(self.points.values()) if record.kind == "odmr"), None)
-
-    @property
-    def mapped(self) -> list[PointRecord]:
-        """Points with an image, in order."""
-        return [record for record in self.points.values() if record.kind == "odmr"]
-
-    @property
-    def coldest(self) -> PointRecord | None:
-        """The coldest finished point of the curve s(T), None before there is one."""
-        known = [record for record in self.points.values() if record.in_curve and record.final]
-        return min(known, key=lambda record: record.temperature, default=None)
-
-    def reference_of(self, number: int) -> PointRecord | None:
-        """Return the reference point that fits a point's field; a reference is its own."""
-        point = self.points.get(number)
-        return None if point is None else find_reference(point, self.points)
-
-    def needs(self, number: int) -> list[int]:
-        """Return the points whose maps are wanted for s of a point and are not held: itself, its reference."""
-        reference = self.reference_of(number)
-        wanted = [number] if reference is None or reference.number == number else [number, reference.number]
-        return [one for one in wanted if one not in self.maps]
-
-    def sources(self, number: int) -> Sources | None:
-        """Return what the maps of a point are made of, None while they are not held."""
-        point, maps = self.points.get(number), self.maps.get(number)
-        if point is None or maps is None:
-            return None
-        reference = self.reference_of(number)
-        above = None if reference is None else self.maps.get(reference.number)
-        found = Sources(point, maps, reference, above)
-        cached = self._ratios.get(number)
-        return replace(found, ratio=cached[1]) if cached is not None and cached[0] == found.key else found
-
-    def remember_ratio(self, sources: Sources, ratio: RatioMap) -> None:
-        """Keep s of a point, worked out elsewhere."""
-        while len(self._ratios) >= 4:
-            del self._ratios[next(iter(self._ratios))]
-        self._ratios[sources.point.number] = (sources.key, ratio)
-
-    def ratio(self, number: int) -> RatioMap | None:
-        """Return s of a point; None if it cannot be said (yet)."""
-        sources = self.sources(number)
-        found = None if sources is None else sources.make_ratio(self.methods)
-        if sources is not None and found is not None and sources.ratio is None:
-            self.remember_ratio(sources, found)
-        return found
-
-    def map(self, number: int, name: str) -> FloatArray | None:
-        """Return a point's map by its name in `nvscope.gui.model.quantities`, SI, NaN where not measured."""
-        if name.startswith("s_ratio"):
-            self.ratio(number)
-        sources = self.sources(number)
-        return None if sources is None else sources.map(self.methods, name)
-
-    def held(self, number: int) -> PointMaps | None:
-        """Return a point's maps as they are held."""
-        return self.maps.get(number)
-
-    def pixel_size(self) -> float:
-        """Edge of a pixel at the culet (m), NaN if unknown."""
-        told = self.status.values if self.status is not None else {}
-        if "pixel_size" in told:
-            return told["pixel_size"]
-        for record in reversed(self.points.values()):
-            size = record.attrs.get("pixel_size")
-            if isinstance(size, int | float) and size > 0:
-                return float(size)
-            if record.shape[1] and math.isfinite(self.header.field_of_view):
-                return self.header.field_of_view / max(record.shape)
-        return math.nan
-
-    def saturation(self) -> float:
-        """Counts at which a pixel is saturated; the end of 16 bits if the camera does not say."""
-        if self.status is not None and "saturation" in self.status.values:
-            return self.status.values["saturation"]
-        for record in reversed(self.points.values()):
-            value = record.attrs.get("saturation")
-            if isinstance(value, int | float) and value > 0:
-                return float(value)
-        return 65535.0
-
-
-def region_of_point(attrs: Mapping[str, Any]) -> tuple[Vertices, ...]:
-    """Read the polygons a sequence has a point judged by; none if there are none, or they are damaged."""
-    try:
-        return tuple(tuple((float(x), float(y)) for x, y in polygon) for polygon in attrs.get("region") or ())
-    except (TypeError, ValueError):
-        return ()
-
 
 @lru_cache(maxsize=4)
 def _region_mask(polygons: tuple[Vertices, ...], shape: tuple[int, int]) -> NDArray[np.bool_]:
     return union_mask(polygons, shape)
-
-
-def region_of(data: Mapping[str, Any]) -> dict[str, Vertices]:
-    """Read a journal entry ``region``: its kind and vertices, none if it was taken away; empty if it is damaged."""
-    try:
-        kind = str(data["kind"])
-        return {kind: tuple((float(x), float(y)) for x, y in data["vertices"])} if kind in POLYGONS else {}
-    except (KeyError, TypeError, ValueError):
-        return {}
-
-
-def target_of(data: Mapping[str, Any], before: float) -> float:
-    """Return the target of δB (T) after a journal entry ``parameters``: NaN if averaging has none any more."""
-    settings = data.get("settings")
-    if not isinstance(settings, Mapping) or "until" not in settings:
-        return before
-    try:
-        return parse_quantity(settings["until"], "tesla")
-    except ValueError:
-        return math.nan
-
-
-def planned_steps(data: Mapping[str, Any]) -> list[Step]:
-    """Read the steps out of a journal entry ``plan``."""
-    found = []
-    steps = data.get("steps")
-    for item in steps if isinstance(steps, list) else []:
-        if isinstance(item, Mapping) and isinstance(item.get("text"), str):
-            duration = item.get("duration")
-            found.append(Step(item["text"], float(duration) if isinstance(duration, int | float) else math.nan))
-    return found

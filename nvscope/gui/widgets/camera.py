@@ -161,11 +161,19 @@ class CameraView(View):
         self.plot.set_pins(selection.pins, self.theme)
         self.plot.set_region(selection.region)
         self._draw_outlines()
-        asked = (selection.cursor, id(session), self.levels, self.theme.mode)
+        asked = (selection.cursor, selection.region, id(session), self.levels, self.theme.mode)
         self._owed = not (self._forced or asked != self._told or self._rested())
         if not self._owed:
             self._told, self._told_at = asked, time.monotonic()
             self._tell(image, text)
+
+    def _rectangle(self) -> str:
+        """Say where the rectangle drawn is, by hand: as `crop` of a run takes it."""
+        region = self.desk.selection.region
+        if region is None or not self.desk.by_hand:
+            return ""
+        width, height = region.right - region.left, region.bottom - region.top
+        return f" · crop = {region.left}, {region.top}, {width}, {height}"
 
     def _rested(self) -> bool:
         return time.monotonic() - self._told_at > _PACE
@@ -181,7 +189,7 @@ class CameraView(View):
         cursor = self.desk.selection.cursor
         if cursor is not None and cursor[0] < image.shape[0] and cursor[1] < image.shape[1]:
             text += f" · {image[cursor]:.0f} at ({cursor[1]}, {cursor[0]})"
-        self.readout.setText(text + drift)
+        self.readout.setText(text + self._rectangle() + drift)
 
     def auto_levels(self) -> None:
         """Fit the levels to the frame shown."""

@@ -13,8 +13,8 @@ from PySide6.QtCore import QObject, QPointF, Qt, Signal
 from PySide6.QtGui import QPen
 from PySide6.QtWidgets import QGraphicsRectItem
 
+from nvscope.gui.model.header import Outline
 from nvscope.gui.model.selection import Pin, Region
-from nvscope.gui.model.session import Outline
 from nvscope.gui.widgets.plotting import brush, pen
 from nvscope.gui.widgets.theme import Theme, px, ui_font
 

@@ -14,7 +14,7 @@ from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QMenu, QMessageB
 
 from nvscope.gui.desk import Desk
 from nvscope.gui.model.curves import POLYGON_SLOTS, REGION_NAMES
-from nvscope.gui.model.session import Outline
+from nvscope.gui.model.header import Outline
 from nvscope.gui.widgets.plotting import Table, write_png, write_svg
 from nvscope.gui.widgets.theme import DARK, Theme
 

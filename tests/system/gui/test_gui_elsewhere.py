@@ -15,7 +15,17 @@ from nvscope.gui.app import Watch, make_desk
 from nvscope.gui.desk import Desk
 from nvscope.stream.control import Control, ControlServer, Reply, RunInfo, ask, whereabouts
 from nvscope.stream.keys import make_keys, read_keys
+from nvscope.stream.messages import JournalEntry
 from nvscope.stream.viewing import Publisher, Publishers
+
+LOADING = {
+    "field_of_view": 64e-6,
+    "polygons": [
+        {"name": "flake", "kind": "sample", "vertices": [[0.2, 0.2], [0.8, 0.2], [0.8, 0.8]]},
+        {"name": "wire", "kind": "wire", "vertices": [[0.0, 0.88], [1.0, 0.9], [1.0, 0.97]]},
+        {"name": "damaged", "kind": "wire", "vertices": [[0.0]]},
+    ],
+}
 
 
 class Far:
@@ -56,7 +66,9 @@ def test_a_run_on_another_computer_is_watched_and_controlled(far: Far, until: Ca
     try:
         until(lambda: (desk.step(), desk.link.state == "connected")[1])
         _play_until_seen(far, desk, until)
-        assert desk.session.steps.steps, "the plan reaches who cannot read the journal"
+        header = desk.session.header
+        assert (header.run, header.sample, header.target_b_err) == (far.run.name, "S1", 2e-5)
+        assert [outline.name for outline in header.outlines] == ["flake", "wire"]
         desk.say("pause")
         until(lambda: (desk.step(), desk.answer is not None)[1])
         assert desk.answer == (True, "pause: done")
@@ -67,6 +79,8 @@ def test_a_run_on_another_computer_is_watched_and_controlled(far: Far, until: Ca
 
 
 def _play_until_seen(far: Far, desk: Desk, until: Callable[..., None]) -> None:
+    about = {"run": far.run.name, "sample": {"name": "S1"}, "parameters": {"until": 2e-5}, "loading": LOADING}
+    far.viewers.send(JournalEntry("about", 0.0, about))
     sent = [one for one in far.run.messages() if type(one[0]).__name__ != "BlockClosed"]
     for message, arrays in sent:  # nobody is sure to listen yet: what is needed is repeated to whoever joins
         far.viewers.send(message, *arrays)

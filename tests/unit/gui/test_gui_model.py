@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from nvscope.gui.mailbox import LinkReport
 from nvscope.gui.model.alarms import alarms
 from nvscope.gui.model.curves import Curves, places
+from nvscope.gui.model.header import Header
 from nvscope.gui.model.journal import entry
 from nvscope.gui.model.maps import MapStore
 from nvscope.gui.model.methods import CriticalTemperature, Methods, RatioMap, SpectrumFit
@@ -24,7 +25,8 @@ from nvscope.gui.model.picture import MapRequest, make_picture
 from nvscope.gui.model.quantities import BY_NAME, QUANTITIES
 from nvscope.gui.model.selection import MOST_PINS, Region, Selection, disc, rectangle
 from nvscope.gui.model.series import TimeSeries
-from nvscope.gui.model.session import Header, Session, Snapshot
+from nvscope.gui.model.session import Session
+from nvscope.gui.model.snapshot import Snapshot
 from nvscope.gui.model.spectra import SpectrumSums
 from nvscope.gui.model.statistics import centered_limits, spread_limits, statistics
 from nvscope.gui.model.steps import Step, Steps
