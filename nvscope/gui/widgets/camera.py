@@ -188,7 +188,7 @@ class CameraView(View):
         drift = self._draw_drift()
         cursor = self.desk.selection.cursor
         if cursor is not None and cursor[0] < image.shape[0] and cursor[1] < image.shape[1]:
-            text += f" · {image[cursor]:.0f} at ({cursor[1]}, {cursor[0]})"
+            text += f" · {image[cursor]:.0f} counts at ({cursor[1]}, {cursor[0]})"
         self.readout.setText(text + self._rectangle() + drift)
 
     def auto_levels(self) -> None:
@@ -220,7 +220,7 @@ class CameraView(View):
         mean = None if point is None else self.desk.spectrometer.mean_image(point.number)
         if mean is None or point is None:
             return None
-        return mean, f"point {point.number}, mean frame"
+        return mean, f"point {point.number}, mean"
 
     def _draw_picture(self, image: NDArray[Any]) -> None:
         """Draw image, histogram and saturation: the costly part, only when they have changed."""

@@ -74,6 +74,7 @@ class ControlView(View):
         self.answer = AnswerLabel()
         self.body.addWidget(self.answer)
         self._built: Hashable = None
+        self._scrolled: Hashable = None
 
     def _build_buttons(self) -> None:
         row = QHBoxLayout()
@@ -192,6 +193,7 @@ class ControlView(View):
         self._write_times(over)
         self._write_certificate()
         self._fill_steps()
+        self._show_current()
         self.log.refresh(self.desk, self.theme)
         self.answer.refresh(self.desk, self.theme)
 
@@ -235,6 +237,14 @@ class ControlView(View):
             f'<b style="color:{ink}">History {html.escape(verdict)}</b>{count}: {protocol}, {reason}'
         )
 
+    def _show_current(self) -> None:
+        """Scroll to the step under way, again when the list has another height."""
+        current = self.desk.session.steps.current
+        if (looked := (self._built, self.steps.height())) != self._scrolled:
+            self._scrolled = looked
+            if 0 <= current < self.steps.count():
+                self.steps.scrollToItem(self.steps.item(current), QAbstractItemView.ScrollHint.PositionAtCenter)
+
     def _fill_steps(self) -> None:
         steps = self.desk.session.steps
         key = (id(self.desk.session), self.desk.session.revision["steps"], self.theme.mode, self.desk.session.outcome)
@@ -256,8 +266,6 @@ class ControlView(View):
                 item.setBackground(QColor(self.theme.raised))
             item.setToolTip(step.text)
             self.steps.addItem(item)
-        if 0 <= steps.current < self.steps.count():
-            self.steps.scrollToItem(self.steps.item(steps.current), QAbstractItemView.ScrollHint.PositionAtCenter)
 
 
 def _button(text: str, tip: str) -> QPushButton:

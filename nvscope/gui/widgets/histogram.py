@@ -29,6 +29,7 @@ class Histogram(QObject):
         bare(self.plot)
         self.plot.setMouseEnabled(x=False, y=False)
         self.plot.hideAxis("left")
+        self.plot.setToolTip("Histogram of the counts; drag the lines to set the levels of the picture")
         self._curve = pg.PlotCurveItem([0, 1], [0], stepMode="center", fillLevel=0)
         self.plot.addItem(self._curve)
         self._region = pg.LinearRegionItem((0, 1), swapMode="sort")
@@ -40,8 +41,8 @@ class Histogram(QObject):
 
     def restyle(self, theme: Theme) -> None:
         """Take other colours."""
-        self.plot.setMaximumHeight(px(74))
-        dress(self.plot, theme, bottom="counts", size=10)
+        self.plot.setMaximumHeight(px(60))
+        dress(self.plot, theme, size=10)
         self.plot.showGrid(x=False, y=False)
         self._curve.setPen(pen(theme.muted, 1.0))
         self._curve.setBrush(brush(theme.muted, 0.45))

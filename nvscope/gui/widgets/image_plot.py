@@ -88,7 +88,8 @@ class ImagePlot(QObject):
         """Take other colours."""
         self._blank.setBrush(brush(theme.blank))  # what is not measured must not look like a value
         for line in (self._across, self._down):
-            line.setPen(pen("#ffffff", 1.0, 0.6))
+            line.setPen(pen("#ffffff", 1.0, 0.75))
+            line.setShadowPen(pen(_SHADOW, 2.6, 0.35))  # seen on white too, the middle of a diverging scale
         self._roi.setPen(pen("#ffffff", 1.6))
         self._roi.hoverPen = pen(theme.accent, 1.8)
         for handle in self._roi.getHandles():
@@ -270,7 +271,7 @@ class ImagePlot(QObject):
 
 
 def _label_style() -> str:
-    return f"color:#ffffff;background:rgba(0,0,0,150);font-size:{px(12)}px"
+    return f"color:#ffffff;background:rgba(0,0,0,185);font-size:{px(12)}px"
 
 
 def nice_length(most: float) -> float:

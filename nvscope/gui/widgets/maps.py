@@ -226,6 +226,7 @@ class MapsView(View):
         axis.setTicks(None if ticks is None else [ticks])
         axis.setWidth(px(58 if ticks is None else 104))
         self.bar.interactive = picture.scheme != "classes"
+        self.bar.region.setVisible(self.bar.interactive)
         self.bar.blockSignals(True)
         self.bar.setLevels(levels)
         self.bar.blockSignals(False)
@@ -263,10 +264,15 @@ class MapsView(View):
             self.numbers.setText(f"{where}: " + ", ".join(f"{count} {text}" for text, count in counts.items()))
             return
         found = picture.whole if region is None and values is picture.values else statistics(chosen)
-        self.numbers.setText(
+        self._tell(
             f"{where} ({found.finite} px): mean {q.number(found.mean)} · median {q.number(found.median)} · "
             f"σ {q.number(found.scatter)} · {q.number(found.low)} … {q.text(found.high)}"
         )
+
+    def _tell(self, text: str) -> None:
+        """Write the statistics; where they are cut off the mouse shows the rest."""
+        self.numbers.setText(text)
+        self.numbers.setToolTip(f"<p>{text}</p><p>σ: standard deviation of the pixels; then lowest and highest.</p>")
 
     def _comparable(self, picture: MapPicture) -> tuple[float, float]:
         """Return a picture's limits; about a centre those that hold every map of this kind seen in this run."""
