@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Literal
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from nvscope.errors import DataError, NvscopeError
 from nvscope.gui.archive import Archive
@@ -22,9 +24,10 @@ from nvscope.gui.model.points import PointRecord
 from nvscope.gui.model.selection import Selection
 from nvscope.gui.model.session import Session
 from nvscope.gui.model.snapshot import Snapshot
+from nvscope.gui.model.spectra import SpectrumSums
 from nvscope.gui.spectrometer import Spectrometer
 from nvscope.stream.control import Control, Region, Reply, Verb, ask, running
-from nvscope.stream.messages import PointClosed
+from nvscope.stream.messages import Frame, PointClosed
 from nvscope.stream.security import Curve
 
 CONTROL_TIMEOUT = 15.0
@@ -78,6 +81,7 @@ class Desk:
         self._thought = Errands("thought")
         self._voice = Errands("voice")
         self._easel = Errands("easel")
+        self._adder = Errands("adder")
         self._archive: Archive | None = None
         self._retry_at = 0.0
         self._stale = False
@@ -87,7 +91,7 @@ class Desk:
         self._estimates: dict[Hashable, tuple[Hashable, CriticalTemperature]] = {}
         self._asked: dict[Hashable, Hashable] = {}
         self._shifts: dict[int, tuple[Hashable, Shift | None]] = {}
-        self.session = Session(methods, MapStore(map_budget))
+        self.session = Session(methods, MapStore(map_budget), add_frame=self._add_frame)
         self.curves = Curves(self.session)
         self.selection = Selection()
         self.selection.listeners.append(self._selection_changed)
@@ -130,7 +134,7 @@ class Desk:
         """Take what has come, and ask for what is missing; bounded, never waits."""
         if self._mailbox is not None:
             self._read_mail(self._mailbox)
-        for errands in (self._disk, self._thought, self._voice, self._easel):
+        for errands in (self._disk, self._thought, self._voice, self._easel, self._adder):
             errands.deliver()
         self._ask_for_maps()
         self.selection.follow(self.session.regions)
@@ -157,8 +161,12 @@ class Desk:
             self._stale = False
             self._read_snapshot()
 
+    def _add_frame(self, sums: SpectrumSums, frame: Frame, image: NDArray[np.uint16]) -> None:
+        """Have a frame added to the spectra; one that comes before there was time is left out."""
+        self._adder.ask("frame", lambda: sums.add(frame, image), lambda outcome: None)
+
     def _start_over(self) -> None:
-        self.session = Session(self._methods, MapStore(self._budget))
+        self.session = Session(self._methods, MapStore(self._budget), add_frame=self._add_frame)
         self.curves = Curves(self.session)
         self.spectrometer.forget()
         self.shown = self.compared = None
@@ -444,7 +452,7 @@ class Desk:
 
     def close(self) -> None:
         """End the background threads."""
-        for errands in (self._disk, self._thought, self._voice, self._easel):
+        for errands in (self._disk, self._thought, self._voice, self._easel, self._adder):
             errands.stop()
 
     def _selection_changed(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -38,9 +38,21 @@ _MOST_COLUMNS = 64
 _FROM_STATUS = ("frames_per_second", "pixels_per_second", "fitted_fraction")
 
 
+def _add_now(sums: SpectrumSums, frame: Frame, image: NDArray[np.uint16]) -> None:
+    sums.add(frame, image)
+
+
 @dataclass(eq=False)
 class Session(Record):
-    """A record that is fed with messages and with what was read from disk."""
+    """A record that is fed with messages and with what was read from disk.
+
+    Attributes
+    ----------
+    add_frame : callable
+        How a frame gets into the spectra: at once, or ``add_frame(sums, frame, image)`` has it done elsewhere.
+    """
+
+    add_frame: Callable[[SpectrumSums, Frame, NDArray[np.uint16]], None] = _add_now
 
     def __post_init__(self) -> None:
         self._since_joined: deque[tuple[float, str]] = deque(maxlen=200)
@@ -130,7 +142,7 @@ class Session(Record):
     def _take_frame(self, frame: Frame, image: NDArray[np.uint16]) -> None:
         self.frame = (frame, image)
         if self.live_spectra is not None:
-            self.live_spectra.add(frame, image)
+            self.add_frame(self.live_spectra, frame, image)
         self._touch("frame")
 
     def _take_maps(self, message: Maps, arrays: Sequence[NDArray[Any]]) -> None:

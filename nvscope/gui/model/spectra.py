@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -22,6 +23,7 @@ class SpectrumSums:
     """Frames of one point summed at each frequency.
 
     A viewer gets at most 30 frames a second, so spectra summed here are noisier than the recorded ones; never biased.
+    One thread may add while another reads.
 
     Parameters
     ----------
@@ -60,6 +62,7 @@ class SpectrumSums:
             self.bin += 1
         self.shape = shape
         self._sums: NDArray[Any] | None = None
+        self._lock = threading.Lock()
         self._mean: tuple[int, NDArray[np.float32]] | None = None
         self._origin = "live"
 
@@ -90,17 +93,19 @@ class SpectrumSums:
         """Add one frame; one of another point, off the axis or with microwaves off is left out."""
         if frame.point != self.point or frame.reference or frame.step >= self.frames.size or image.shape != self.shape:
             return
+        with self._lock:
+            self._add(frame, image)
+
+    def _add(self, frame: Frame, image: NDArray[np.uint16]) -> None:
         if self.frames[frame.step] >= _MOST // self.bin**2:
             return  # the mean is good to better than 1e-3 of the shot noise of one frame by now
         height, width = (side // self.bin for side in self.shape)
         if self._sums is None:
             self._sums = np.zeros((self.frames.size, height, width), np.uint32)
-        if self.bin > 1:
-            cropped = image[: height * self.bin, : width * self.bin]
-            blocks = cropped.reshape(height, self.bin, width, self.bin)
-            self._sums[frame.step] += blocks.sum(axis=(1, 3), dtype=np.uint32)
-        else:
-            self._sums[frame.step] += image
+        total = self._sums[frame.step]
+        for down in range(self.bin):  # a third of the time of one sum over blocks
+            for right in range(self.bin):
+                total += image[down : height * self.bin : self.bin, right : width * self.bin : self.bin]
         self.frames[frame.step] += 1
 
     def at(self, pixels: Pixels) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -116,9 +121,11 @@ class SpectrumSums:
         places = np.unique(np.stack([rows[inside], columns[inside]]), axis=1)
         if not places.size:
             return nothing
-        total = self._sums[:, places[0], places[1]].mean(axis=1, dtype=np.float64)
-        weight = np.where(self.frames > 0, self.frames * float(self.bin**2), np.nan)
-        worth = self.frames.astype(np.float64) * (places.shape[1] * self.bin**2)
+        with self._lock:
+            total = self._sums[:, places[0], places[1]].mean(axis=1, dtype=np.float64)
+            frames = self.frames.astype(np.float64)
+        weight = np.where(frames > 0, frames * self.bin**2, np.nan)
+        worth = frames * (places.shape[1] * self.bin**2)
         return np.asarray(total / weight, np.float64), worth
 
     def mean_image(self) -> NDArray[np.float32] | None:
