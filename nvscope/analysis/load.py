@@ -16,7 +16,8 @@ from nvscope.config import Loading
 from nvscope.config.polygons import cropped_loading
 from nvscope.config.stored import from_stored
 from nvscope.errors import DataError
-from nvscope.store.reader import PointReader, RunReader
+from nvscope.store.point_reader import PointReader
+from nvscope.store.reader import RunReader
 from nvscope.stream.light import divide_light
 
 _WARNING_KINDS = ("warning", "abort", "block-rejected", "fault", "alarm")

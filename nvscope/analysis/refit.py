@@ -15,7 +15,8 @@ from nvscope.nv import GAMMA
 from nvscope.odmr import FitStatus, ODMRFit, fit
 from nvscope.odmr.known_field import SEPARATE, find_pairs, tolerance
 from nvscope.odmr.noise import PoissonNoise
-from nvscope.store.reader import PointReader, RunReader
+from nvscope.store.point_reader import PointReader
+from nvscope.store.reader import RunReader
 from nvscope.store.refits import write_refit
 from nvscope.stream.light import divide_light, worth
 

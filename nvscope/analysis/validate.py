@@ -22,7 +22,8 @@ from nvscope.analysis.transition import TransitionStatus, fit_transition
 from nvscope.analysis.zero_field import zero_field_maps
 from nvscope.errors import DataError
 from nvscope.nv import GAMMA
-from nvscope.store.reader import PointReader, RunReader
+from nvscope.store.point_reader import PointReader
+from nvscope.store.reader import RunReader
 from nvscope.stream.registration import registered
 
 FloatArray = NDArray[np.float64]

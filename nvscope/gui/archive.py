@@ -82,8 +82,13 @@ class Archive:
     def maps(self, point: int) -> StoredMaps | None:
         """Read a point's maps: arrays by name, whether they are final, sweeps in them; None if there are none yet."""
         self._refresh_for(point)
-        found = self._reader.point(point).map_images()
+        try:
+            found = self._reader.point(point).map_images()
+        except (OSError, ValueError, KeyError) as error:  # damaged, or taken away under our hands
+            raise DataError(f"the maps of point {point} cannot be read: {error}") from error
         if found is None:
+            if not self.directory.is_dir():
+                raise DataError(f"{self.directory} has been deleted or moved")
             return None
         arrays, attrs = found
         return arrays, bool(attrs.get("final", True)), int(attrs.get("sweeps", 0))
@@ -100,6 +105,8 @@ class Archive:
         if light is not None:
             signal = divide_light(signal, light, float(reader.attrs.get("camera_offset", 0.0)))
         frames = np.asarray(mean.coords["frames"].values, np.int64)
+        if not np.isfinite(reader.frequencies).all():
+            raise DataError(f"the frequencies of point {point} are damaged")
         return SpectrumSums.stored(point, reader.frequencies, signal, frames, reader.attrs)
 
     def _refresh_for(self, point: int) -> None:

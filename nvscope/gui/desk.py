@@ -210,9 +210,10 @@ class Desk:
             if outcome.error is not None:
                 self.problem = _complaint(outcome.error)
                 return
-            self.problem = ""
             self._archive, snapshot = outcome.result
             self._adopt(snapshot)
+            nothing = not self.live and not self.session.points
+            self.problem = f"{directory}: no point can be read from it" if nothing else ""
 
         self._disk.ask("open", lambda: _open(directory), opened)
 

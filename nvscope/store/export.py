@@ -17,7 +17,8 @@ from nvscope import __version__
 from nvscope.errors import DataError
 from nvscope.store.arrays import unit_of
 from nvscope.store.info import RunInfo
-from nvscope.store.reader import PointReader, RunReader
+from nvscope.store.point_reader import PointReader
+from nvscope.store.reader import RunReader
 
 _MATLAB_LIMIT = 2**31 - 2**20
 """Bytes of one variable in a MATLAB 5 file."""

@@ -64,22 +64,33 @@ class HistoryTable:
 
 
 def read_history(path: Path) -> dict[str, NDArray[np.float64]]:
-    """Read the table, also one that is being written; NaN where unknown, no columns if there is no file."""
+    """Read the table, also one that is being written; NaN where unknown, no columns if there is no file.
+
+    Rows that are damaged are left out; without a header there is no table.
+    """
     if not path.is_file():
         return {}
-    rows = _rows(path)
-    if not rows:
+    rows = _rows(path, errors="replace")
+    if not rows or RIG_TIME not in rows[0]:
         return {}
-    body = np.array([[float(cell or "nan") for cell in row] for row in rows[1:]], np.float64)
+    body = np.array([numbers for row in rows[1:] if (numbers := _numbers(row)) is not None], np.float64)
     body = body.reshape(-1, len(rows[0]))
     return {name: body[:, column] for column, name in enumerate(rows[0])}
 
 
-def _rows(path: Path) -> list[list[str]]:
+def _rows(path: Path, errors: str = "strict") -> list[list[str]]:
     """Return header and whole rows; a last line without its end is being written."""
     whole, _, _ = path.read_bytes().rpartition(b"\n")
-    rows = list(csv.reader(io.StringIO(whole.decode("utf-8"))))
+    text = whole.decode("utf-8", errors).replace("\0", "")
+    rows = list(csv.reader(io.StringIO(text)))
     return [row for row in rows if len(row) == len(rows[0])]
+
+
+def _numbers(row: list[str]) -> list[float] | None:
+    try:
+        return [float(cell or "nan") for cell in row]
+    except ValueError:
+        return None
 
 
 def _cell(value: float | None) -> str:

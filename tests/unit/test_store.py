@@ -224,6 +224,14 @@ def test_a_torn_history_row_is_not_read_as_another_number(tmp_path: Path) -> Non
     np.testing.assert_array_equal(read_history(path)["temperature"], [300.0, 77.0])
 
 
+def test_damaged_history_rows_are_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "history.csv"
+    path.write_bytes(b"rig_time,temperature\n1.0,300.0\n2.0,\xff\xfe\nthree,4.0\n4.0,301.0\n")
+    np.testing.assert_array_equal(read_history(path)["temperature"], [300.0, 301.0])
+    path.write_bytes(bytes(range(256)))
+    assert read_history(path) == {}
+
+
 def test_no_history_is_no_columns(tmp_path: Path) -> None:
     assert read_history(tmp_path / "history.csv") == {}
     (tmp_path / "history.csv").touch()
@@ -353,6 +361,15 @@ def test_a_flipped_bit_on_disk_is_noticed(run_dir: Path, writer: RunWriter) -> N
     data[len(data) // 2] ^= 1
     chunk.write_bytes(data)
     with pytest.raises(ValueError, match="checksum"):
+        RunReader(run_dir).point(3).mean()
+
+
+def test_frames_that_are_missing_on_disk_are_not_dark_frames(run_dir: Path, writer: RunWriter) -> None:
+    writer.open_point(OPENED)
+    writer.commit(closed(0), sums(1))
+    (chunk,) = [p for p in (run_dir / "data.zarr/points/0003/signal").iterdir() if p.name != "zarr.json"]
+    chunk.unlink()
+    with pytest.raises(DataError, match="missing"):
         RunReader(run_dir).point(3).mean()
 
 

@@ -18,6 +18,10 @@ from nvscope.gui.model.session import Session
 FloatArray = NDArray[np.float64]
 
 
+_Value = tuple[float, float, float]
+"""Of one point at one place: s, its error, the error it shares with the others."""
+_MOST_KNOWN = 200_000
+
 POLYGON_SLOTS = {"roi": -3, "reference": -4}
 """Colours of the run's own regions."""
 REGION_NAMES = {"roi": "ROI", "reference": "ref. region"}
@@ -83,7 +87,7 @@ class Curves:
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._known: dict[tuple[int, tuple[int, ...]], tuple[tuple[int, int], tuple[float, float, float]]] = {}
+        self._known: dict[tuple[int, tuple[int, ...]], tuple[tuple[int, int], _Value | None]] = {}
 
     def missing(self, wanted: Sequence[Place]) -> list[int]:
         """Return the points whose maps would have to be read from disk for these places."""
@@ -93,7 +97,10 @@ class Curves:
         for record in self._session.points.values():
             if not record.in_curve or not (record.final or record.closed):
                 continue
-            if all((record.number, place.key) in self._known for place in wanted):
+            unknown = [place for place in wanted if (record.number, place.key) not in self._known]
+            for place in unknown:  # read now what is held now: it may be gone before anybody draws it
+                self._value(record, place)
+            if all((record.number, place.key) in self._known for place in unknown):
                 continue
             found += [one for one in self._session.needs(record.number) if one not in found]
         return found
@@ -125,7 +132,7 @@ class Curves:
         """Start over."""
         self._known.clear()
 
-    def _value(self, record: PointRecord, place: Place) -> tuple[float, float, float] | None:
+    def _value(self, record: PointRecord, place: Place) -> _Value | None:
         session = self._session
         key = (record.number, place.key)
         maps = session.maps.get(record.number)
@@ -138,10 +145,9 @@ class Curves:
         if known is not None and known[0] == state:
             return known[1]
         value = self._read(record, maps, reference, above, place)
-        if value is not None:
-            if len(self._known) > 20_000:
-                self._known.clear()
-            self._known[key] = (state, value)
+        if len(self._known) > _MOST_KNOWN:
+            self._known.clear()
+        self._known[key] = (state, value)
         return value
 
     def _read(
@@ -151,7 +157,7 @@ class Curves:
         reference: PointRecord | None,
         above: PointMaps | None,
         place: Place,
-    ) -> tuple[float, float, float] | None:
+    ) -> _Value | None:
         b, b_err = _at(maps, "b_z", place.pixels), _at(maps, "b_z_err", place.pixels)
         if b is None or b_err is None or not math.isfinite(record.field):
             return None
@@ -165,7 +171,7 @@ class Curves:
         return weighted(ratio.s, ratio.point_err, ratio.reference_err)
 
 
-def weighted(s: FloatArray, point_err: FloatArray, reference_err: FloatArray) -> tuple[float, float, float]:
+def weighted(s: FloatArray, point_err: FloatArray, reference_err: FloatArray) -> _Value:
     """Return the inverse-variance mean over pixels, its scatter error and the error shared through the reference."""
     good = np.isfinite(s) & np.isfinite(point_err) & (point_err > 0)
     if not good.any():
