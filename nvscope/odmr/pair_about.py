@@ -11,13 +11,16 @@ unknown half splitting is fitted together with as many other lines as the spectr
 from __future__ import annotations
 
 import math
-import os
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 from numba import njit
 from numpy.typing import ArrayLike, NDArray
+
+from nvscope.odmr.linear import cholesky, cholesky_solve
+from nvscope.odmr.shapes import SAFE_FAST
+from nvscope.odmr.solving import available_cores, for_all
+from nvscope.odmr.varpro import covariance, dot
 
 __all__ = ["PairAbout", "fit_pair_about"]
 
@@ -98,39 +101,43 @@ def fit_pair_about(
     """
     f = np.asarray(frequency, dtype=np.float64)
     y, sigma = (np.ascontiguousarray(np.asarray(a, dtype=np.float64).T) for a in (signal, noise))
-    known = np.column_stack([np.asarray(a, dtype=np.float64) for a in (center, center_err, depth, width)])
-    if y.shape != sigma.shape or y.shape != (known.shape[0], f.size):
+    priors = [np.asarray(a, dtype=np.float64) for a in (center, center_err, depth, width)]
+    if y.shape != sigma.shape or y.shape != (priors[0].size, f.size):
         raise ValueError(
-            f"signal and noise must have shape (frequency, pixel) = ({f.size}, {known.shape[0]}), "
+            f"signal and noise must have shape (frequency, pixel) = ({f.size}, {priors[0].size}), "
             f"got {y.T.shape} and {sigma.T.shape}"
         )
-    out = np.full((y.shape[0], 6), np.nan)
+    known = np.column_stack([*priors, np.median(y, axis=1)])
+    fit = np.isfinite(known).all(axis=1) & np.isfinite(y).all(axis=1) & np.isfinite(1 / sigma).all(axis=1)
+    fit &= (known[:, 2] != 0) & (known[:, 3] > 0) & (known[:, 4] > 0)
+    y, sigma, known = y[fit], sigma[fit], known[fit]
+    found = np.full((y.shape[0], 6), np.nan)
 
-    def work(first: int) -> None:
-        part = slice(first, first + _BLOCK)
-        _fit_block(f, y[part], sigma[part], known[part], out[part])
+    def work(part: slice) -> None:
+        _fit_block(f, y[part], sigma[part], known[part], found[part])
 
-    with ThreadPoolExecutor(threads or os.cpu_count() or 1) as pool:
-        list(pool.map(work, range(0, y.shape[0], _BLOCK)))
+    for_all(
+        work, [slice(first, first + _BLOCK) for first in range(0, y.shape[0], _BLOCK)], threads or available_cores()
+    )
+    out = np.full((fit.size, 6), np.nan)
+    out[fit] = found
     half, half_err, middle, middle_err, others, chi2 = out.T
     return PairAbout(half, half_err, middle, middle_err, np.nan_to_num(others).astype(np.int64), chi2)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=SAFE_FAST)
 def _fit_block(frequency, spectra, noise, known, out):
     points = frequency.size
+    x, y, weight = np.empty(points), np.empty(points), np.empty(points)
     most = 6 + 3 * _OTHERS
-    q, best_q, trial_q = np.empty(most), np.empty(most), np.empty(most)
+    q, best_q, room = np.empty(most), np.empty(most), np.empty(most)
+    normal, factor, inverted = np.empty((most, most)), np.empty((most, most)), np.empty((most, most))
     for p in range(spectra.shape[0]):
-        center, center_err, depth, width = known[p]
-        if not (math.isfinite(center) and math.isfinite(center_err) and abs(depth) > 0 and width > 0):
-            continue
-        x = (frequency - center) / _MHZ
-        level = np.median(spectra[p])
-        y = (spectra[p] - level) / noise[p]
-        weight = 1.0 / noise[p]
-        if not (np.isfinite(y).all() and level > 0):
-            continue
+        center, center_err, depth, width, level = known[p]
+        for i in range(points):
+            x[i] = (frequency[i] - center) / _MHZ
+            y[i] = (spectra[p, i] - level) / noise[p, i]
+            weight[i] = 1.0 / noise[p, i]
         # prior mean and 1/σ of: centre, half splitting (none), width, sum of depths
         mean = np.array([0.0, 0.0, width / _MHZ, depth * level])
         inverse = np.array(
@@ -144,8 +151,8 @@ def _fit_block(frequency, spectra, noise, known, out):
         reach = min(-x[0], x[points - 1])
         if reach < 2 * _STEP:
             continue
-        halves = np.arange(0.5, reach, _STEP)
-        places = np.arange(x[0], x[points - 1], _STEP)
+        halves = _grid(0.5, reach)
+        places = _grid(x[0], x[points - 1])
         bank = np.empty((places.size, points + 1))
         for j in range(places.size):
             for i in range(points):
@@ -153,42 +160,43 @@ def _fit_block(frequency, spectra, noise, known, out):
             bank[j, points] = 0.0
         norm = np.empty(places.size)
         for j in range(places.size):
-            norm[j] = 1.0 / math.sqrt(np.dot(bank[j], bank[j]))
+            norm[j] = 1.0 / math.sqrt(dot(bank[j], bank[j]))
         scores = np.empty(halves.size)
         starts = np.empty((halves.size, most))
         counts = np.empty(halves.size, np.int64)
         for k in range(halves.size):
             counts[k], scores[k] = _pursue(x, y, weight, halves[k], mean, inverse, places, bank, norm, starts[k])
-        ranking = np.argsort(scores)
         best = np.inf
-        others = 0
+        others, tried = 0, 0
         found, weights = np.full(2 * _BEST, np.nan), np.full(2 * _BEST, np.inf)
-        for k in ranking[:_BEST]:
+        for _ in range(_BEST):
+            k = int(np.argmin(scores))
             if not math.isfinite(scores[k]):
                 break
+            scores[k] = np.inf
             for fewer in range(2):
                 if fewer > counts[k]:
                     break
                 size = 6 + 3 * (counts[k] - fewer)
-                q[:size] = starts[k, :size]
-                score = _refine(x, y, weight, mean, inverse, q, size, trial_q)
-                place = np.sum(np.isfinite(weights))
-                found[place], weights[place] = q[1], score
+                copy(starts[k], q, size)
+                score = _refine(x, y, weight, mean, inverse, q, size, normal, factor, room)
+                found[tried], weights[tried] = q[1], score
+                tried += 1
                 if score < best:
                     best = score
                     others = counts[k] - fewer
-                    best_q[:size] = q[:size]
+                    copy(q, best_q, size)
         if not math.isfinite(best):
             continue
         size = 6 + 3 * others
         residual, jacobian = _model(x, y, weight, mean, inverse, best_q, size)
-        normal = jacobian.T @ jacobian
+        normal_matrix(jacobian, size, normal)
         for i in range(size):
             # two equal lines on top of each other do not change to first order when they part
             normal[i, i] += 1e-9 * normal[i, i] + 1e-12
-        covariance = np.linalg.inv(normal)
+        covariance(normal, size, factor, inverted, room)
         freedom = max(1.0, points - size + 3.0)
-        chi2 = np.sum(residual[:points] ** 2) / freedom
+        chi2 = dot(residual[:points], residual[:points]) / freedom
         # models that explain the spectrum as well disagree: that is part of the uncertainty
         between, evidence = 0.0, 0.0
         for k in range(found.size):
@@ -199,23 +207,34 @@ def _fit_block(frequency, spectra, noise, known, out):
         between /= evidence
         scale = math.sqrt(max(chi2, 1e-12))
         total = best_q[4] + best_q[5]
-        total_var = covariance[4, 4] + covariance[5, 5] + 2 * covariance[4, 5]
-        if not (covariance[1, 1] > 0 and total * depth > 0 and total**2 > 25 * chi2 * total_var):
+        total_var = inverted[4, 4] + inverted[5, 5] + 2 * inverted[4, 5]
+        if not (inverted[1, 1] > 0 and total * depth > 0 and total**2 > 25 * chi2 * total_var):
             continue
         out[p, 0] = abs(best_q[1]) * _MHZ
-        out[p, 1] = math.sqrt(covariance[1, 1] * scale**2 + between) * _MHZ
+        out[p, 1] = math.sqrt(inverted[1, 1] * scale**2 + between) * _MHZ
         out[p, 2] = center + best_q[0] * _MHZ
-        out[p, 3] = math.sqrt(covariance[0, 0]) * scale * _MHZ
+        out[p, 3] = math.sqrt(inverted[0, 0]) * scale * _MHZ
         out[p, 4] = others
         out[p, 5] = chi2
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _line(x, place, width):
-    return 1.0 / (1.0 + ((x - place) / width) ** 2)
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=SAFE_FAST)
+def _grid(low, high):
+    """Numbers from `low` to `high` in steps of `_STEP`."""
+    grid = np.empty(max(1, math.ceil((high - low) / _STEP)))
+    for i in range(grid.size):
+        grid[i] = low + i * _STEP
+    return grid
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=SAFE_FAST)
+def copy(source, target, size):
+    """Copy leading elements; as a loop it compiles in a tenth of the time that an assignment of slices takes."""
+    for i in range(size):
+        target[i] = source[i]
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=SAFE_FAST)
 def _pursue(x, y, weight, half, mean, inverse, places, bank, norm, start):
     """Orthogonal matching pursuit: the pair at `half`, then other lines one by one while they earn their parameters.
 
@@ -224,37 +243,41 @@ def _pursue(x, y, weight, half, mean, inverse, places, bank, norm, start):
     points = x.size
     width = mean[2]
     columns = np.zeros((3 + _OTHERS, points + 1))
-    columns[0, :points] = weight
-    columns[1, :points] = weight * _line(x, -half, width)
-    columns[2, :points] = weight * _line(x, half, width)
     target = np.zeros(points + 1)
-    target[:points] = y
+    for i in range(points):
+        columns[0, i] = weight[i]
+        columns[1, i] = weight[i] / (1.0 + ((x[i] + half) / width) ** 2)
+        columns[2, i] = weight[i] / (1.0 + ((x[i] - half) / width) ** 2)
+        target[i] = y[i]
     # the prior on the sum of depths is one more observation
     columns[1, points] = columns[2, points] = inverse[3]
     target[points] = inverse[3] * mean[3]
     used = 3
-    coefficients, residual = _project(columns, used, target)
-    score = np.sum(residual**2)
+    normal, factor = np.empty((3 + _OTHERS, 3 + _OTHERS)), np.empty((3 + _OTHERS, 3 + _OTHERS))
+    coefficients, tried = np.zeros(3 + _OTHERS), np.zeros(3 + _OTHERS)
+    residual, rest = np.empty(points + 1), np.empty(points + 1)
+    score = _project(columns, used, target, normal, factor, coefficients, residual)
     chosen = np.empty(_OTHERS)
     scale = max(1.0, score / points)
     while used < 3 + _OTHERS:
-        overlap = (bank @ residual) * norm
         gain, best = 0.0, -1
         for j in range(places.size):
+            overlap = dot(bank[j], residual) * norm[j]
             # a line on the pair itself has the other sign, or it would be the pair
-            free = overlap[j] * mean[3] < 0 or abs(abs(places[j]) - half) > 2 * width
-            if free and abs(overlap[j]) > gain:
-                gain, best = abs(overlap[j]), j
+            free = overlap * mean[3] < 0 or abs(abs(places[j]) - half) > 2 * width
+            if free and abs(overlap) > gain:
+                gain, best = abs(overlap), j
         if best < 0:
             break
-        columns[used] = bank[best]
-        tried, rest = _project(columns, used + 1, target)
-        new = np.sum(rest**2)
+        copy(bank[best], columns[used], points + 1)
+        new = _project(columns, used + 1, target, normal, factor, tried, rest)
         scale = max(1.0, new / points)
         if score - new < 3 * math.log(points) * scale:
             break
         chosen[used - 3] = places[best]
-        coefficients, residual, score = tried, rest, new
+        copy(tried, coefficients, used + 1)
+        copy(rest, residual, points + 1)
+        score = new
         used += 1
     if coefficients[1] * mean[3] <= 0 or coefficients[2] * mean[3] <= 0:
         # one line may vanish, but not turn over
@@ -273,20 +296,26 @@ def _pursue(x, y, weight, half, mean, inverse, places, bank, norm, start):
     return others, score + 3 * others * math.log(points) * scale
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _project(columns, used, target):
-    """Least squares of `target` on the first `used` columns; returns coefficients and residual."""
-    part = columns[:used]
-    normal = part @ part.T
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=SAFE_FAST)
+def _project(columns, used, target, normal, factor, coefficients, residual):
+    """Least squares of `target` on the first `used` columns; fills coefficients and residual, returns its square."""
     for i in range(used):
+        for j in range(i + 1):
+            normal[i, j] = dot(columns[i], columns[j])
         normal[i, i] *= 1.0 + 1e-6
-    coefficients = np.linalg.solve(normal, part @ target)
-    return coefficients, target - coefficients @ part
+        coefficients[i] = dot(columns[i], target)
+    cholesky(normal, used, factor)
+    cholesky_solve(factor, used, coefficients, coefficients)
+    copy(target, residual, residual.size)
+    for i in range(used):
+        for k in range(residual.size):
+            residual[k] -= coefficients[i] * columns[i, k]
+    return dot(residual, residual)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=SAFE_FAST)
 def _model(x, y, weight, mean, inverse, q, size):
-    """Residuals (data, then priors) and their Jacobian at `q`.
+    """Residuals (data, then priors) and their Jacobian, (parameter, residual), at `q`.
 
     `q` holds centre, half splitting, width, level, two amplitudes, and place, width and amplitude of other lines.
     """
@@ -294,58 +323,68 @@ def _model(x, y, weight, mean, inverse, q, size):
     others = (size - 6) // 3
     rows = points + 3 + others
     residual = np.zeros(rows)
-    jacobian = np.zeros((rows, size))
+    jacobian = np.zeros((size, rows))
     for i in range(points):
         value = q[3]
-        jacobian[i, 3] = weight[i]
+        jacobian[3, i] = weight[i]
         for sign in (-1.0, 1.0):
             a = 4 if sign < 0 else 5
             u = (x[i] - q[0] - sign * q[1]) / q[2]
             shape = 1.0 / (1.0 + u * u)
             value += q[a] * shape
             slope = q[a] * 2.0 * u * shape * shape / q[2]
-            jacobian[i, a] = weight[i] * shape
-            jacobian[i, 0] += weight[i] * slope
-            jacobian[i, 1] += weight[i] * slope * sign
-            jacobian[i, 2] += weight[i] * slope * u
+            jacobian[a, i] = weight[i] * shape
+            jacobian[0, i] += weight[i] * slope
+            jacobian[1, i] += weight[i] * slope * sign
+            jacobian[2, i] += weight[i] * slope * u
         for k in range(others):
             j = 6 + 3 * k
             u = (x[i] - q[j]) / q[j + 1]
             shape = 1.0 / (1.0 + u * u)
             value += q[j + 2] * shape
             slope = q[j + 2] * 2.0 * u * shape * shape / q[j + 1]
-            jacobian[i, j] = weight[i] * slope
-            jacobian[i, j + 1] = weight[i] * slope * u
-            jacobian[i, j + 2] = weight[i] * shape
+            jacobian[j, i] = weight[i] * slope
+            jacobian[j + 1, i] = weight[i] * slope * u
+            jacobian[j + 2, i] = weight[i] * shape
         residual[i] = value * weight[i] - y[i]
     residual[points] = (q[0] - mean[0]) * inverse[0]
-    jacobian[points, 0] = inverse[0]
+    jacobian[0, points] = inverse[0]
     residual[points + 1] = (q[2] - mean[2]) * inverse[2]
-    jacobian[points + 1, 2] = inverse[2]
+    jacobian[2, points + 1] = inverse[2]
     residual[points + 2] = (q[4] + q[5] - mean[3]) * inverse[3]
-    jacobian[points + 2, 4] = jacobian[points + 2, 5] = inverse[3]
+    jacobian[4, points + 2] = jacobian[5, points + 2] = inverse[3]
     for k in range(others):  # other lines are about as wide
         j = 7 + 3 * k
         residual[points + 3 + k] = (q[j] - 1.3 * mean[2]) / mean[2]
-        jacobian[points + 3 + k, j] = 1.0 / mean[2]
+        jacobian[j, points + 3 + k] = 1.0 / mean[2]
     return residual, jacobian
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _refine(x, y, weight, mean, inverse, q, size, trial):
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=SAFE_FAST)
+def normal_matrix(jacobian, size, normal):
+    """Inner products of the rows of a Jacobian, (parameter, observation)."""
+    for i in range(size):
+        for j in range(i + 1):
+            normal[i, j] = dot(jacobian[i], jacobian[j])
+            normal[j, i] = normal[i, j]
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=SAFE_FAST)
+def _refine(x, y, weight, mean, inverse, q, size, normal, factor, trial):
     """Levenberg and Marquardt from `q`, in place; returns the penalised chi2."""
     damping = 1e-2
     residual, jacobian = _model(x, y, weight, mean, inverse, q, size)
-    score = np.sum(residual**2)
+    score = dot(residual, residual)
     for _ in range(25):
-        normal = jacobian.T @ jacobian
-        slope = jacobian.T @ residual
+        normal_matrix(jacobian, size, normal)
         for i in range(size):
             normal[i, i] *= 1.0 + damping
             normal[i, i] += 1e-12
-        step = np.linalg.solve(normal, -slope)
+            trial[i] = dot(jacobian[i], residual)
+        cholesky(normal, size, factor)
+        cholesky_solve(factor, size, trial, trial)
         for i in range(size):
-            trial[i] = q[i] + step[i]
+            trial[i] = q[i] - trial[i]
         trial[1] = max(trial[1], 0.0)
         trial[2] = min(max(trial[2], 0.3 * mean[2]), 3.0 * mean[2])
         for k in range((size - 6) // 3):
@@ -354,10 +393,10 @@ def _refine(x, y, weight, mean, inverse, q, size, trial):
             if trial[a] * mean[3] < 0:
                 trial[a] = 0.0
         rest, slopes = _model(x, y, weight, mean, inverse, trial, size)
-        new = np.sum(rest**2)
+        new = dot(rest, rest)
         if new < score:
             done = score - new < 1e-2 * max(1.0, score / x.size)
-            q[:size] = trial[:size]
+            copy(trial, q, size)
             score, residual, jacobian = new, rest, slopes
             damping = max(damping / 5.0, 1e-9)
             if done:
