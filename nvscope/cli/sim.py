@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import sys
+import os
 import threading
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -70,8 +70,12 @@ def watch_stdin() -> threading.Event:
     gone = threading.Event()
 
     def watch() -> None:
-        sys.stdin.buffer.read()
-        gone.set()
+        # not through sys.stdin, whose lock a reader would still hold when the interpreter takes it away at the end
+        try:
+            while os.read(0, 4096):
+                pass
+        finally:
+            gone.set()
 
     threading.Thread(target=watch, daemon=True).start()
     return gone

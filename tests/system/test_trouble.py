@@ -1,5 +1,7 @@
 """Trouble around the lab: disk, clock and viewers of the computer that runs the experiment."""
 
+import subprocess
+import sys
 from itertools import pairwise
 
 import xarray as xr
@@ -56,6 +58,39 @@ def test_a_fault_that_a_disk_cannot_have_is_refused_before_anything_moves(nvscop
     assert "faults[0].kind" in done.output
     assert "full, slow" in done.output
     assert not list(tmp_path.glob("*/*"))
+
+
+def test_a_lab_that_refuses_a_fault_ends_with_that_line_alone(environment, tmp_path):
+    """It is waiting for its standard input to close meanwhile."""
+    fault = "instrument=laser, kind=pulses-lost, at=5 s"
+    refused = subprocess.Popen(
+        [
+            sys.executable,
+            "-m",
+            "nvscope.cli",
+            "sim",
+            "--addresses",
+            "addresses.json",
+            "--until-stdin-closes",
+            "--fault",
+            fault,
+        ],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env=environment,
+        cwd=tmp_path,
+        text=True,
+    )
+    try:
+        code = refused.wait(60)
+        text = refused.stdout.read()
+    finally:
+        refused.kill()
+        refused.communicate()
+    assert code == 2, text
+    assert "faults[0].kind" in text
+    assert len(text.splitlines()) == 1, text
 
 
 def test_lost_frames_lost_pulses_and_an_overflow_are_noticed_and_repeated(nvscope, tmp_path):
