@@ -8,6 +8,8 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Any
 
+from nvscope.errors import NvscopeError
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -15,6 +17,11 @@ class Outcome:
 
     result: Any = None
     error: Exception | None = None
+
+
+def complaint(error: Exception | None) -> str:
+    """Say for people what went wrong."""
+    return str(error) if isinstance(error, NvscopeError) else f"{type(error).__name__}: {error}"
 
 
 class Errands:

@@ -1,24 +1,23 @@
-"""The window: views in docks around a header and a slider, two timers, shortcuts, and what is remembered."""
+"""The window: its views, the timers that feed and draw them, pictures of it, and what is remembered."""
 
 from __future__ import annotations
 
 import math
 import time
 from collections import deque
-from functools import partial
 from pathlib import Path
 
-from PySide6.QtCore import QByteArray, QSize, Qt, QTimer
-from PySide6.QtGui import QCloseEvent, QKeySequence, QShortcut
+from PySide6.QtCore import QSize, Qt, QTimer
+from PySide6.QtGui import QCloseEvent
 from PySide6.QtWidgets import (
     QApplication,
-    QDockWidget,
     QFileDialog,
     QMainWindow,
     QMessageBox,
-    QToolBar,
 )
 
+from nvscope.gui.actions import bind_keys
+from nvscope.gui.arrangement import Arrangement
 from nvscope.gui.desk import Desk
 from nvscope.gui.launch import Launcher
 from nvscope.gui.preferences import VERSION, Preferences
@@ -29,7 +28,7 @@ from nvscope.gui.widgets.control import ControlView
 from nvscope.gui.widgets.header import Header
 from nvscope.gui.widgets.housekeeping import HousekeepingView
 from nvscope.gui.widgets.maps import MapsView
-from nvscope.gui.widgets.shortcuts import SHORTCUTS, shortcuts_html
+from nvscope.gui.widgets.shortcuts import shortcuts_html
 from nvscope.gui.widgets.spectrum import SpectrumView
 from nvscope.gui.widgets.timeline import PLAY_INTERVAL, Timeline
 from nvscope.gui.widgets.versus import VersusView
@@ -42,7 +41,6 @@ REDRAW_INTERVAL = 24
 DRAW_BUDGET = 0.015
 """Wall seconds a redraw may take before the rest waits for the next: keys and mouse come in between."""
 FLICKER_INTERVAL = 500
-ZOOM_STEP = 1.125
 SIZE = QSize(1280, 800)
 
 
@@ -78,11 +76,6 @@ class Window(QMainWindow):
         self.redraws = 0
         self.setWindowTitle("nvscope")
         self.setObjectName("nvscope")
-        self.setDockOptions(
-            QMainWindow.DockOption.AllowTabbedDocks
-            | QMainWindow.DockOption.AllowNestedDocks
-            | QMainWindow.DockOption.AnimatedDocks
-        )
         self.header = Header(desk)
         self.timeline = Timeline(desk)
         self.camera = CameraView(desk)
@@ -101,12 +94,9 @@ class Window(QMainWindow):
             self.control,
             self.by_hand,
         )
-        self._for_hands = False
-        self._run_layout: QByteArray | None = None
         self._turn = deque(self.views)
-        self.docks = {view.name: self._dock(view) for view in self.views}
-        self._place_bars()
-        self.lay_out()
+        self.arrangement = Arrangement(self, self.views, self.header, self.timeline)
+        self.docks, self.lay_out = self.arrangement.docks, self.arrangement.lay_out
         self._connect()
         themes.set_zoom(zoom or _number(preferences.text("zoom", "")) or natural_zoom(_screen_height()))
         remembered = preferences.text("theme", "dark")
@@ -122,103 +112,13 @@ class Window(QMainWindow):
 
     # --- building --------------------------------------------------------------------------------------------------
 
-    def _dock(self, view: View) -> QDockWidget:
-        dock = QDockWidget(view.title, self)
-        dock.setObjectName(f"dock-{view.name}")
-        dock.setWidget(view)
-        dock.setFeatures(
-            QDockWidget.DockWidgetFeature.DockWidgetMovable
-            | QDockWidget.DockWidgetFeature.DockWidgetFloatable
-            | QDockWidget.DockWidgetFeature.DockWidgetClosable
-        )
-        return dock
-
-    def _place_bars(self) -> None:
-        for name, widget, area in (
-            ("header", self.header, Qt.ToolBarArea.TopToolBarArea),
-            ("timeline", self.timeline, Qt.ToolBarArea.BottomToolBarArea),
-        ):
-            bar = QToolBar(name, self)
-            bar.setObjectName(name)
-            bar.setMovable(False)
-            bar.setContextMenuPolicy(Qt.ContextMenuPolicy.PreventContextMenu)
-            layout = bar.layout()
-            if layout is not None:
-                layout.setContentsMargins(0, 0, 0, 0)
-            bar.setStyleSheet("QToolBar { border: none; padding: 0; spacing: 0; }")
-            bar.addWidget(widget)
-            self.addToolBar(area, bar)
-
-    def lay_out(self) -> None:
-        """Put the docks where they belong: camera over spectrum, maps over s(T), control over housekeeping.
-
-        By hand there are the camera, the switches, and the readings.
-        """
-        left, right = Qt.DockWidgetArea.LeftDockWidgetArea, Qt.DockWidgetArea.RightDockWidgetArea
-        by_hand = ("camera", "housekeeping", "by-hand")
-        for name, dock in self.docks.items():
-            dock.setFloating(False)
-            dock.setVisible(name in by_hand if self._for_hands else name != "by-hand")
-        camera, maps, spectrum, versus, housekeeping, control, hands = (self.docks[view.name] for view in self.views)
-        self.addDockWidget(left, camera)
-        if self._for_hands:
-            self.addDockWidget(right, hands)
-            self.splitDockWidget(hands, housekeeping, Qt.Orientation.Vertical)
-            self._share([camera, hands], (0.65, 0.35), Qt.Orientation.Horizontal)
-            self._share([hands, housekeeping], (0.6, 0.4), Qt.Orientation.Vertical)
-            return
-        self.splitDockWidget(camera, maps, Qt.Orientation.Horizontal)
-        self.addDockWidget(right, control)
-        self.splitDockWidget(camera, spectrum, Qt.Orientation.Vertical)
-        self.splitDockWidget(maps, versus, Qt.Orientation.Vertical)
-        self.splitDockWidget(control, housekeeping, Qt.Orientation.Vertical)
-        self._share([camera, maps, control], (0.32, 0.4, 0.28), Qt.Orientation.Horizontal)
-        self._share([camera, spectrum], (0.5, 0.5), Qt.Orientation.Vertical)
-        self._share([maps, versus], (0.57, 0.43), Qt.Orientation.Vertical)
-        self._share([control, housekeeping], (0.54, 0.46), Qt.Orientation.Vertical)
-
-    def _share(self, docks: list[QDockWidget], parts: tuple[float, ...], along: Qt.Orientation) -> None:
-        """Give docks their parts of the window."""
-        whole = self.width() if along == Qt.Orientation.Horizontal else self.height()
-        self.resizeDocks(docks, [round(part * whole) for part in parts], along)
-
     def _connect(self) -> None:
         self.header.theme_button.clicked.connect(self.toggle_theme)
         self.header.help.clicked.connect(self.show_help)
         self.header.start.clicked.connect(self.start_run)
         self.header.start.setVisible(self.launcher is not None)
         self.timeline.play.clicked.connect(self.timeline.start_playing)
-        actions = {
-            "earlier": lambda: self.desk.look(-1),
-            "later": lambda: self.desk.look(+1),
-            "newest": lambda: self.desk.show(None),
-            "play": self.timeline.play.click,
-            "pin": self._pin_cursor,
-            "unpin": self.desk.selection.unpin_all,
-            "extremes": lambda: self.desk.pin_extremes(),
-            "region": self.maps.region.toggle,
-            "compare": lambda: self._compare("difference"),
-            "flicker": lambda: self._compare("flicker"),
-            "levels": self._auto_levels,
-            "outlines": self.camera.outlines.toggle,
-            "theme": self.toggle_theme,
-            "larger": lambda: self.set_zoom(themes.zoom() * ZOOM_STEP),
-            "smaller": lambda: self.set_zoom(themes.zoom() / ZOOM_STEP),
-            "layout": self.lay_out,
-            "pause": self._pause,
-            "skip": self.control.skip.click,
-            "abort": self.control.abort.click,
-            "next": self.control.next.click,
-            "note": self.control.note.setFocus,
-            "start": self.start_run,
-            "picture": self._ask_picture,
-            "help": self.show_help,
-        }
-        for shortcut in SHORTCUTS:
-            if shortcut.action in actions:
-                QShortcut(QKeySequence(shortcut.keys), self, actions[shortcut.action])
-        for index in range(self.maps.tabs.count()):
-            QShortcut(QKeySequence(f"{(index + 1) % 10}"), self, partial(self.maps.tabs.setCurrentIndex, index))
+        bind_keys(self)
 
     def _every(self, milliseconds: int, call: object) -> QTimer:
         timer = QTimer(self)
@@ -231,8 +131,8 @@ class Window(QMainWindow):
 
     def redraw(self) -> None:
         """Draw what has changed since the last time."""
-        if self.desk.by_hand != self._for_hands and self.desk.link.state == "connected":
-            self._change_hands()
+        if self.desk.by_hand != self.arrangement.for_hands and self.desk.link.state == "connected":
+            self.arrangement.change_hands(self.desk.by_hand)
         self.header.refresh(self.theme)
         self.timeline.refresh()
         deadline = time.monotonic() + DRAW_BUDGET
@@ -245,19 +145,6 @@ class Window(QMainWindow):
             if time.monotonic() > deadline:
                 break
         self.redraws += drawn
-
-    def _change_hands(self) -> None:
-        """Show what belongs to instruments held by hand, or what belongs to a run as it was left."""
-        self._for_hands = self.desk.by_hand
-        for bar in self.findChildren(QToolBar, "timeline"):
-            bar.setVisible(not self._for_hands)
-        if self._for_hands:
-            self._run_layout = self.saveState(VERSION)
-            self.lay_out()
-        else:
-            self.lay_out()
-            if self._run_layout is not None:
-                self.restoreState(self._run_layout, VERSION)
 
     def set_theme(self, mode: themes.Mode) -> None:
         """Change colours."""
@@ -333,33 +220,6 @@ class Window(QMainWindow):
 
     # --- actions ---------------------------------------------------------------------------------------------------
 
-    def _pin_cursor(self) -> None:
-        if self.desk.selection.cursor is not None:
-            self.desk.selection.pin(*self.desk.selection.cursor)
-
-    def _pause(self) -> None:
-        if self.desk.by_hand:
-            self.by_hand.halt.click()
-        else:
-            self.control.toggle_pause()
-
-    def _compare(self, mode: str) -> None:
-        """Compare with the point before, or stop comparing if this is what is shown."""
-        if self.desk.compared is not None and self.maps.mode.currentText() == mode:
-            self.desk.compared = None
-            self.maps.mode.setCurrentText("this map")
-            return
-        point = self.desk.point
-        if self.desk.compared is None and point is not None:
-            earlier = [record.number for record in self.desk.session.mapped if record.number < point.number]
-            self.desk.compared = earlier[-1] if earlier else None
-        if self.desk.compared is not None:
-            self.maps.mode.setCurrentText(mode)
-
-    def _auto_levels(self) -> None:
-        self.camera.auto_levels()
-        self.maps.auto_levels()
-
     def show_help(self) -> None:
         """Show the shortcuts."""
         box = QMessageBox(self)
@@ -375,9 +235,10 @@ class Window(QMainWindow):
             return
         from nvscope.gui.widgets.start import StartDialog
 
-        StartDialog(self.launcher, self.theme, self, before=self.desk.let_go).open()
+        StartDialog(self.launcher, self.theme, self, before=self.desk.talk.let_go).open()
 
-    def _ask_picture(self) -> None:
+    def ask_picture(self) -> None:
+        """Ask where to, and write a picture."""
         chosen, _ = QFileDialog.getSaveFileName(self, "Picture of the window", "nvscope.png", "PNG (*.png)")
         if chosen:
             try:
@@ -400,8 +261,7 @@ class Window(QMainWindow):
     def remember(self) -> None:
         """Write down layout, theme and levels."""
         self.preferences.set("geometry", self.saveGeometry())
-        layout = self._run_layout if self._for_hands and self._run_layout is not None else self.saveState(VERSION)
-        self.preferences.set("state", layout)
+        self.preferences.set("state", self.arrangement.state())
         self.preferences.set_numbers("camera-levels", self.camera.levels or ())
         self.preferences.save()
 

@@ -25,7 +25,8 @@ def region_of(data: Mapping[str, Any]) -> dict[str, Vertices]:
     """Read a journal entry ``region``: its kind and vertices, none if it was taken away; empty if it is damaged."""
     try:
         kind = str(data["kind"])
-        return {kind: tuple((float(x), float(y)) for x, y in data["vertices"])} if kind in POLYGONS else {}
+        vertices = tuple((float(x), float(y)) for x, y in data["vertices"])
+        return {kind: vertices} if kind in POLYGONS and len(vertices) not in (1, 2) else {}
     except (KeyError, TypeError, ValueError):
         return {}
 

@@ -105,6 +105,8 @@ def _outlines(loading: Mapping[str, Any], part: tuple[Crop, tuple[int, int]] | N
         try:
             vertices = tuple((float(x), float(y)) for x, y in polygon["vertices"])
             shown = vertices if part is None else cropped(vertices, *part)
+            if len(shown) < 3:
+                continue
             found.append(Outline(str(polygon["name"]), str(polygon["kind"]), shown))
         except (KeyError, TypeError, ValueError):
             continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -53,7 +54,7 @@ class Quantity:
 
     def text(self, value: float, error: float = float("nan")) -> str:
         """Write an SI value, with its uncertainty if that is finite."""
-        if value != value:
+        if not math.isfinite(value):
             return "–"
         if self.scheme == "classes":
             index = round(value)
@@ -66,7 +67,7 @@ class Quantity:
 
     def number(self, value: float) -> str:
         """Write an SI value as a number in the unit shown."""
-        return "–" if value != value else f"{value * self.scale:.{self.digits}f}"
+        return f"{value * self.scale:.{self.digits}f}" if math.isfinite(value) else "–"
 
 
 _FIT_STATUS = ("converged", "at bound", "no signal", "not converged", "too few points")

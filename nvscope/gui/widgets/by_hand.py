@@ -73,14 +73,14 @@ class ByHandView(View):
         row = QHBoxLayout()
         self.halt = QPushButton("Stop ramps")
         self.halt.setToolTip("<p>Stop temperature and field where they are (Ctrl+P)</p>")
-        self.halt.clicked.connect(lambda: desk.say("pause"))
+        self.halt.clicked.connect(lambda: desk.talk.say("pause"))
         self.end = QPushButton("Make safe and let go")
         self.end.setProperty("danger", True)
         self.end.setToolTip(
             "<p>Microwaves off, laser gated, field and temperature held where they are; then the instruments are free "
             "for a run</p>"
         )
-        self.end.clicked.connect(lambda: desk.say("abort"))
+        self.end.clicked.connect(lambda: desk.talk.say("abort"))
         row.addWidget(self.halt)
         row.addWidget(self.end)
         self.body.addLayout(row)
@@ -103,7 +103,7 @@ class ByHandView(View):
             widget.setEnabled(live)
         if live and time.monotonic() - self._asked > _ASK_EVERY:
             self._asked = time.monotonic()
-            self.desk.ask(Control("parameters"), self._fill)
+            self.desk.talk.ask(Control("parameters"), self._fill)
         for name, column, form, scale in READINGS:
             value = newest(self.desk, column)
             if name in self._now:
@@ -117,12 +117,12 @@ class ByHandView(View):
 
     def send(self, **settings: str) -> None:
         """Set something."""
-        self.desk.ask(Control("set", settings=settings), self._answered)
+        self.desk.talk.ask(Control("set", settings=settings), self._answered)
 
     # --- pieces ----------------------------------------------------------------------------------------------------
 
     def _answered(self, reply: Reply) -> None:
-        self.desk.answer = (reply.ok, reply.text)
+        self.desk.talk.answer = (reply.ok, reply.text)
         if not reply.ok:
             return  # what was typed stays, to be mended
         for edit in self.edits.values():

@@ -20,8 +20,6 @@ from nvscope.gui.widgets.image_plot import ImagePlot, nice_length
 from nvscope.gui.widgets.plotting import Table
 from nvscope.gui.widgets.theme import Theme, color_map
 from nvscope.gui.widgets.view import View
-from nvscope.stream.control import Control
-from nvscope.stream.control import Region as RunRegion
 
 _LEAST_DRIFT = 1e-3
 """Pixels below which there is no arrow to draw."""
@@ -116,9 +114,10 @@ class CameraView(View):
     def send_region(self, kind: Literal["roi", "reference"], *, remove: bool = False) -> None:
         """Make the rectangle drawn one of the run's regions, or take that region away."""
         if remove:
-            self.desk.ask(Control("region", region=RunRegion(kind)))
+            self.desk.talk.choose_region(kind)
         else:
-            self.desk.choose_region(kind)
+            point, region = self.desk.point, self.desk.selection.region
+            self.desk.talk.choose_region(kind, [] if point is None or region is None else region.corners(point.shape))
             self.desk.selection.choose(None)
 
     def key(self) -> Hashable:
@@ -243,7 +242,7 @@ class CameraView(View):
 
     def _draw_drift(self) -> str:
         """Draw how far the picture has moved, larger than life; returns it in words."""
-        drift = self.desk.drift()
+        drift = self.desk.thoughts.drift(self.desk.point)
         if drift is None:
             self.plot.set_drift(0.0, 0.0, "")
             return ""

@@ -85,8 +85,8 @@ class ControlView(View):
         self.skip = _button("Skip", "Stop averaging the present point and go on with the next (Ctrl+K)")
         self.abort = _button("Abort", "Make the rig safe and end the run; what was measured is kept (Ctrl+Shift+A)")
         self.abort.setProperty("danger", True)
-        self.pause.clicked.connect(lambda: self.desk.say("pause"))
-        self.resume.clicked.connect(lambda: self.desk.say("resume"))
+        self.pause.clicked.connect(lambda: self.desk.talk.say("pause"))
+        self.resume.clicked.connect(lambda: self.desk.talk.say("resume"))
         self.skip.clicked.connect(self.ask_skip)
         self.abort.clicked.connect(self.ask_abort)
         self.next = _button("Next …", "How the points to come are taken: frames, sweeps, power, the target of δB "
@@ -115,7 +115,7 @@ class ControlView(View):
         """Pause a running run, resume a paused one."""
         status = self.desk.session.status
         if status is not None and status.state in ("running", "paused"):
-            self.desk.say("resume" if status.state == "paused" else "pause")
+            self.desk.talk.say("resume" if status.state == "paused" else "pause")
 
     def edit_next(self) -> None:
         """Open the form with the settings of the next point."""
@@ -144,7 +144,7 @@ class ControlView(View):
         """Write the note into the journal."""
         text = self.note.text().strip()
         if text:
-            self.desk.say("note", text)
+            self.desk.talk.say("note", text)
             self.note.clear()
 
     def _confirm(self, verb: Verb, question: str, cost: str, button: str) -> None:
@@ -161,7 +161,7 @@ class ControlView(View):
 
         def answered() -> None:
             if box.clickedButton() is agree:
-                self.desk.say(verb, "from the window" if verb == "abort" else "")
+                self.desk.talk.say(verb, "from the window" if verb == "abort" else "")
 
         box.finished.connect(answered)
         # not exec(): the window must go on drawing while the operator thinks
@@ -173,7 +173,7 @@ class ControlView(View):
         """Change with status, steps, log, points, and once a second for the clocks."""
         revision = self.desk.session.revision
         topics = tuple(revision[topic] for topic in ("status", "steps", "log", "points", "header"))
-        return id(self.desk.session), topics, self.desk.answer, self.desk.link.state, int(time.monotonic())
+        return id(self.desk.session), topics, self.desk.talk.answer, self.desk.link.state, int(time.monotonic())
 
     def draw(self) -> None:
         """Draw everything."""

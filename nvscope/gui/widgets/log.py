@@ -50,8 +50,8 @@ class AnswerLabel(QLabel):
 
     def refresh(self, desk: Desk, theme: Theme) -> None:
         """Show a new answer, take away an old one."""
-        if desk.answer is not self._answer:
-            self._answer, self._came = desk.answer, time.monotonic()
+        if desk.talk.answer is not self._answer:
+            self._answer, self._came = desk.talk.answer, time.monotonic()
         if self._answer is None or time.monotonic() - self._came > _ANSWER_SHOWN:
             self.setText("")
             return

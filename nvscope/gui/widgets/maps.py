@@ -175,7 +175,7 @@ class MapsView(View):
                 self._pictures += 1
 
         mode = cast(Mode, self.mode.currentText())
-        desk.picture(MapRequest(self.quantity, sources, mode, other), made, now=now)
+        desk.thoughts.picture(MapRequest(self.quantity, sources, mode, other), made, now=now)
 
     def auto_levels(self) -> None:
         """Let the scale of this quantity follow the data again."""

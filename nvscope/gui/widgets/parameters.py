@@ -56,7 +56,7 @@ class ParametersDialog(QDialog):
         buttons.addWidget(cancel)
         buttons.addWidget(self.apply)
         column.addLayout(buttons)
-        desk.ask(Control("parameters"), self._fill)
+        desk.talk.ask(Control("parameters"), self._fill)
 
     def _fill(self, reply: Reply) -> None:
         if not reply.ok:
@@ -71,7 +71,7 @@ class ParametersDialog(QDialog):
 
     def _apply(self) -> None:
         self.apply.setEnabled(False)
-        self._desk.ask(Control("set", settings=self.form.changes()), self._applied)
+        self._desk.talk.ask(Control("set", settings=self.form.changes()), self._applied)
 
     def _applied(self, reply: Reply) -> None:
         if reply.ok:

@@ -125,7 +125,7 @@ class VersusView(View):
         add_bars(self.above, t, s, err, color)
         add_dots(self.above, t, s, color, 7, edge=self.theme.panel)
         transition = self.desk.session.methods.transition
-        found = self.desk.estimate(
+        found = self.desk.thoughts.estimate(
             ("tc", curve.place.key),
             (curve.points, s.tobytes(), err.tobytes()),
             lambda: transition(t.copy(), s.copy(), err.copy(), curve.common_err),
@@ -150,7 +150,9 @@ class VersusView(View):
         add_line(self.below, t, shown, pen(color, 1.2, 0.7))
         add_dots(self.below, t, shown, color, 6, edge=self.theme.panel)
         onset = self.desk.session.methods.onset
-        found = self.desk.estimate("onset", (t.tobytes(), r.tobytes()), lambda: onset(t.copy(), r.copy(), err.copy()))
+        found = self.desk.thoughts.estimate(
+            "onset", (t.tobytes(), r.tobytes()), lambda: onset(t.copy(), r.copy(), err.copy())
+        )
         if found is None:
             return ""
         self._mark_tc(self.below, found, color)

@@ -69,9 +69,9 @@ def test_a_run_on_another_computer_is_watched_and_controlled(far: Far, until: Ca
         header = desk.session.header
         assert (header.run, header.sample, header.target_b_err) == (far.run.name, "S1", 2e-5)
         assert [outline.name for outline in header.outlines] == ["flake", "wire"]
-        desk.say("pause")
-        until(lambda: (desk.step(), desk.answer is not None)[1])
-        assert desk.answer == (True, "pause: done")
+        desk.talk.say("pause")
+        until(lambda: (desk.step(), desk.talk.answer is not None)[1])
+        assert desk.talk.answer == (True, "pause: done")
         assert "pause" in far.asked
     finally:
         feed.stop()

@@ -198,16 +198,16 @@ def test_what_the_operator_says_reaches_the_run(
     looking = station()
     on_air = broadcast()
     until(looking.sees(lambda desk: desk.link.state == "connected"))
-    looking.desk.say("note", "nitrogen at 14:00")
-    until(looking.sees(lambda desk: desk.answer is not None))
-    assert looking.desk.answer == (True, "note: done")
+    looking.desk.talk.say("note", "nitrogen at 14:00")
+    until(looking.sees(lambda desk: desk.talk.answer is not None))
+    assert looking.desk.talk.answer == (True, "note: done")
     assert [(one.verb, one.text) for one in on_air.asked] == [("note", "nitrogen at 14:00")]
 
 
 def test_without_a_run_there_is_nobody_to_ask(station: Callable[..., Station]) -> None:
     looking = station(find=list)
-    looking.desk.say("abort")
-    assert looking.desk.answer == (False, "no run is connected")
+    looking.desk.talk.say("abort")
+    assert looking.desk.talk.answer == (False, "no run is connected")
 
 
 def test_live_maps_are_drawn_before_the_disk_has_any(
