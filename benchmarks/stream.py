@@ -5,8 +5,8 @@ camera is a thread that exposes by the clock into a ring of bounded size and ove
 frames from the ring and sends them on. Afterwards every frame is looked for on the disk.
 
 ``--points 10`` takes ten points and waits for the final maps of each before the next, as a run does: their delays are
-counted from the exposure of a point's last frame. ``--points 400 --size 128 --rate 4000 --duration 400`` is a night in
-minutes: what then grows, grows with points and maps.
+counted from the exposure of a point's last frame. ``--points 400 --size 96 --block 2 --duration 1600 --flat-out`` is a
+night in minutes: the frames of 400 points as fast as they go. What then grows, grows with points and maps.
 """
 
 from __future__ import annotations
@@ -58,10 +58,20 @@ def main() -> int:
     parser.add_argument("--steps", type=int, default=61, help="frequencies")
     parser.add_argument("--block", type=float, default=10.0, help="seconds a block")
     parser.add_argument("--points", type=int, default=1, help="points, which share the duration")
+    parser.add_argument("--flat-out", action="store_true", help="as many frames as at that rate, as fast as they go")
     parser.add_argument("--no-fit", action="store_true", help="without the fit worker")
     parser.add_argument("--folder", type=Path, help="where to write; a temporary folder by default")
     given = parser.parse_args()
-    plan = Plan(given.duration, given.rate, given.size, given.steps, given.block, given.points, not given.no_fit)
+    plan = Plan(
+        given.duration,
+        given.rate,
+        given.size,
+        given.steps,
+        given.block,
+        given.points,
+        fit=not given.no_fit,
+        flat_out=given.flat_out,
+    )
     load = psutil.getloadavg()[0]
     folder = Path(tempfile.mkdtemp(prefix="nvscope-stream-", dir=given.folder))
     try:

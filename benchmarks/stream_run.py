@@ -147,7 +147,7 @@ def _point(number: int, plan: Plan, frequencies: NDArray[np.float64], ends: _End
     for reader in ends.readers:
         reader.send(opened)
     ends.viewers.send(opened)
-    camera = Camera(plan.rate, plan.blocks * plan.frames_per_block)
+    camera = Camera(plan)
     camera.start()
     result.sent += _frames(number, plan, camera, ends, result)
     closed = PointClosed(number, time.time())

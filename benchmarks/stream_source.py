@@ -24,7 +24,10 @@ EXPOSURES = 8
 
 @dataclass(frozen=True)
 class Plan:
-    """What is streamed: `points` of `duration` seconds together, in blocks of about `block` seconds."""
+    """What is streamed: `points` of `duration` seconds together, in blocks of about `block` seconds.
+
+    With `flat_out` the camera does not go by the clock but waits for room: as many frames, as fast as they go.
+    """
 
     duration: float
     rate: float
@@ -33,6 +36,7 @@ class Plan:
     block: float
     points: int = 1
     fit: bool = True
+    flat_out: bool = False
 
     @property
     def sweeps_per_block(self) -> int:
@@ -76,7 +80,7 @@ def spectra(plan: Plan) -> tuple[NDArray[np.float64], NDArray[np.uint16]]:
 
 
 class Camera(threading.Thread):
-    """Exposes by the clock into a ring; a full ring loses the frame.
+    """Exposes by the clock into a ring; a full ring loses the frame, or with `flat_out` makes the camera wait.
 
     Attributes
     ----------
@@ -86,10 +90,11 @@ class Camera(threading.Thread):
         When the newest frame was exposed, by `time.perf_counter`.
     """
 
-    def __init__(self, rate: float, frames: int) -> None:
+    def __init__(self, plan: Plan) -> None:
         super().__init__(daemon=True)
-        self._rate = rate
-        self._frames = frames
+        self._rate = plan.rate
+        self._frames = plan.blocks * plan.frames_per_block
+        self._flat_out = plan.flat_out
         self.ring: deque[int] = deque()
         self.overflows = 0
         self.fullest = 0
@@ -99,8 +104,10 @@ class Camera(threading.Thread):
     def run(self) -> None:
         begin = time.perf_counter()
         for number in range(self._frames):
+            while self._flat_out and len(self.ring) >= RING:
+                time.sleep(0.0005)
             wait = begin + number / self._rate - time.perf_counter()
-            if wait > 0:
+            if wait > 0 and not self._flat_out:
                 time.sleep(wait)
             self.last = time.perf_counter()
             if len(self.ring) >= RING:

@@ -21,7 +21,7 @@ from nvscope.config.polygons import Crop, cropped
 from nvscope.devices.base import Assumed, Device, Observer
 from nvscope.devices.odmr_point import OpenedPoint, Placer, Seen
 from nvscope.devices.odmr_requests import ClosePoint, OpenPoint, Request, TakeBlock, check_point
-from nvscope.devices.sink import FrameSink, FrameTag, MapSummary
+from nvscope.devices.sink import BlockRefused, FrameSink, FrameTag, MapSummary
 from nvscope.devices.status import TaskStatus
 from nvscope.devices.sweep_order import sweep_frames
 from nvscope.devices.sweeper import FramesLost, Sweeper
@@ -151,7 +151,12 @@ class OdmrDevice(Device[Sweeper]):
                 await self.sink.close_block(point.number, block, 0, 0, False, "stopped")
                 return
             shift = await self._moved(seen, point.request)
-            await self.sink.close_block(point.number, block, frames, request.sweeps, True, shift=shift)
+            try:
+                await self.sink.close_block(point.number, block, frames, request.sweeps, True, shift=shift)
+            except BlockRefused:
+                if attempt == _ATTEMPTS:
+                    raise
+                continue
             point.take(request.sweeps, frames, seen)
             newest = self.sink.latest(point.number)
             if request.fitted:

@@ -9,6 +9,12 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from nvscope.errors import DataError
+
+
+class BlockRefused(DataError):
+    """A block that was sent will not be on disk; its sweeps can be taken again as another block."""
+
 
 @dataclass(frozen=True)
 class FrameTag:
@@ -64,7 +70,13 @@ class FrameSink(Protocol):
         reason: str = "",
         shift: tuple[float, float] | None = None,
     ) -> None:
-        """Close a block, its image moved by `shift` (y, x; pixels); returns once a valid one is on disk."""
+        """Close a block, its image moved by `shift` (y, x; pixels); returns once a valid one is on disk.
+
+        Raises
+        ------
+        BlockRefused
+            If a valid one does not get there, because frames of it were lost on the way.
+        """
         ...
 
     async def close_point(self, point: int, attrs: Mapping[str, Any], *, maps: bool = True) -> MapSummary | None:

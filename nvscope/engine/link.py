@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 
 from nvscope.clock import Clock
 from nvscope.config.polygons import Vertices
-from nvscope.devices.sink import FrameTag, MapSummary
+from nvscope.devices.sink import BlockRefused, FrameTag, MapSummary
+from nvscope.engine.expectations import Expectations
 from nvscope.engine.summary import summarize
 from nvscope.errors import DataError
 from nvscope.store.info import RunInfo
@@ -84,7 +85,9 @@ class RunLink:
         self._points = 0
         self.opened: dict[int, dict[str, Any]] = {}
         """What every point was opened with."""
-        self._waiting: dict[tuple[str, int, int], asyncio.Future[Any]] = {}
+        self._expected = Expectations()
+        self._open: PointOpened | None = None
+        self._fitter_gone = False
         self._summaries: dict[int, MapSummary] = {}
         self._ready: dict[str, str] = {}
         self._finished: set[str] = set()
@@ -120,7 +123,7 @@ class RunLink:
     def finish(self, outcome: str, reason: str, senders: Sequence[str], timeout: float) -> set[str]:
         """Tell the workers that the run ends and wait for them; returns those that did not answer in time."""
         message = Finish(outcome, reason)  # type: ignore[arg-type]
-        missing = set(senders)
+        missing = set(senders) - ({"fitter"} if self._fitter_gone else set())
         self.guardian.try_send(message)
         for name, sender in (("recorder", self.recorder), ("fitter", self.fitter)):
             if name in missing:
@@ -147,9 +150,27 @@ class RunLink:
 
     def fail(self, why: str) -> None:
         """A worker process has died: everything that waits for it fails now, and so does every later frame."""
-        self._failure = DataError(why)
+        self._failure = failure = DataError(why)
         if self._loop is not None:
-            self._loop.call_soon_threadsafe(self._fail_waiting)
+            self._loop.call_soon_threadsafe(self._expected.fail, failure)
+
+    def lose_fitter(self, why: str) -> None:
+        """The fitter has died and another is being started: until it is there the run goes on without maps."""
+        self._fitter_gone = True
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._note_fitter_lost, why)
+
+    def _note_fitter_lost(self, why: str) -> None:
+        self._expected.resolve_all_maps()
+        text, point = f"{why}; started again", None if self._open is None else self._open.point
+        if point is not None:
+            text += f". Maps of point {point} show what came since; `nvscope fit` shows all of it"
+        self.journal("fitter-restarted", {"reason": why, "point": point, "text": text})
+
+    def _welcome_fitter(self) -> None:
+        """A new fitter is there: it takes part from the block that comes next."""
+        if self._fitter_gone and (self._open is None or self.fitter.try_send(self._open)):
+            self._fitter_gone = False
 
     # --- FrameSink -----------------------------------------------------------------------------------------------
 
@@ -162,6 +183,7 @@ class RunLink:
         self._regions = {number: attrs["region"]} if "region" in attrs else {}
         self.opened[number] = dict(attrs)
         message = PointOpened(number, kind, list(frequencies), shape, self._clock.now(), dict(attrs))  # type: ignore[arg-type]
+        self._open = message
         await self._send_lossless(message, self.recorder, self.fitter)
         self.viewers.send(message)
         return number
@@ -187,34 +209,48 @@ class RunLink:
         reason: str = "",
         shift: tuple[float, float] | None = None,
     ) -> None:
-        """Close a block; a valid one is on disk and in the journal when this returns."""
+        """Close a block; a valid one is on disk and in the journal when this returns.
+
+        Raises
+        ------
+        BlockRefused
+            If the recorder will not keep it.
+        """
         message = BlockClosed(point, block, frames, sweeps, valid, self._clock.now(), reason, shift)
         if shift is not None:
             self.viewers.send(message)
-        future = self._expect("block", point, block) if valid else None
+        future = self._expected.expect("block", point, block) if valid else None
         await self._send_lossless(message, self.recorder, self.fitter)
-        if future is not None:
+        if future is None:
+            return
+        try:
             await self._await(future, f"block {block} of point {point} was not committed")
+        except BlockRefused as refused:
+            # maps show what is on disk and nothing else, whatever reached the fitter
+            again = BlockClosed(point, block, 0, 0, False, self._clock.now(), str(refused))
+            await self._send_lossless(again, self.fitter)
+            raise
 
     async def close_point(self, point: int, attrs: Mapping[str, Any], *, maps: bool = True) -> MapSummary | None:
         """Close a point and, unless it has none, wait for its final maps."""
-        future = self._expect("maps", point, -1) if maps else None
+        self._open = None
+        wait = maps and not self._fitter_gone
+        future = self._expected.expect("maps", point) if wait else None
         message = PointClosed(point, self._clock.now(), dict(attrs))
         await self._send_lossless(message, self.recorder, self.fitter)
         self.viewers.send(message)
-        if future is None:
-            return None
-        await self._await(future, f"the final maps of point {point} did not arrive")
-        return self._summaries.get(point)
+        if future is not None:
+            await self._await(future, f"the final maps of point {point} did not arrive")
+        return self._summaries.get(point) if maps else None
 
     async def fitted(self, point: int, blocks: int) -> MapSummary | None:
         """Wait, bounded, for maps that show the first `blocks` blocks of a point; returns the newest there are."""
         newest = self._summaries.get(point)
-        if newest is None or newest.extra.get("blocks", 0.0) < blocks:
-            future = self._expect("fitted", point, blocks)
+        if (newest is None or newest.extra.get("blocks", 0.0) < blocks) and not self._fitter_gone:
+            future = self._expected.expect("fitted", point, blocks)
             with contextlib.suppress(TimeoutError), self._clock.hold():
                 await asyncio.wait_for(future, FIT_PATIENCE)
-            self._waiting.pop(("fitted", point, blocks), None)
+            self._expected.give_up("fitted", point, blocks)
         return self._summaries.get(point)
 
     def latest(self, point: int) -> MapSummary | None:
@@ -280,6 +316,8 @@ class RunLink:
         deadline = time.monotonic() + READER_PATIENCE
         for sender in senders:
             while self._failure is None and not (self._flush() and sender.try_send_parts(parts)):
+                if sender is self.fitter and self._fitter_gone:
+                    break
                 if time.monotonic() > deadline:
                     raise DataError(
                         f"{sender.endpoint} has not made room for {READER_PATIENCE:g} s; the recorder or fitter hangs"
@@ -290,11 +328,6 @@ class RunLink:
                 raise self._failure
 
     # --- reports -------------------------------------------------------------------------------------------------
-
-    def _expect(self, what: str, point: int, block: int) -> asyncio.Future[Any]:
-        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._waiting[(what, point, block)] = future
-        return future
 
     async def _await(self, future: asyncio.Future[Any], complaint: str) -> None:
         if self._failure is not None:
@@ -319,43 +352,31 @@ class RunLink:
                 self._changed.notify_all()
             if self._loop is not None and not self._loop.is_closed():
                 self._loop.call_soon_threadsafe(self._handle, received)
+            elif isinstance(message, Ready):  # nothing is open yet
+                self._fitter_gone &= message.sender != "fitter"
 
     def _handle(self, received: Received) -> None:
         message = received.message
         if isinstance(message, Committed):
-            self._resolve("block", message.point, message.block)
+            self._expected.resolve("block", message.point, message.block)
         elif isinstance(message, Rejected):
-            self._resolve(
-                "block", message.point, message.block, DataError(f"the recorder refused it: {message.reason}")
-            )
+            refused = BlockRefused(f"the recorder refused block {message.block} of its point: {message.reason}")
+            self._expected.resolve("block", message.point, message.block, refused)
         elif isinstance(message, Maps):
             self._take_maps(message, received.arrays)
         elif isinstance(message, Fault):
             self.fail(f"{message.sender}: {message.reason}")
+        elif isinstance(message, Ready) and message.sender == "fitter":
+            self._welcome_fitter()
 
     def _take_maps(self, maps: Maps, arrays: list[NDArray[Any]]) -> None:
         region = [self._roi] if self._roi else self._regions.get(maps.point, [])
         self._summaries[maps.point] = self.newest_summary = summarize(maps, arrays, region)
         self.viewers.send(maps, *arrays)
         self.on_maps(maps, arrays)
-        for what, point, blocks in list(self._waiting):
-            if what == "fitted" and point == maps.point and maps.summary.get("blocks", 0.0) >= blocks:
-                self._resolve(what, point, blocks)
+        self._expected.resolve_fitted(maps.point, int(maps.summary.get("blocks", 0.0)))
         if maps.final:
-            self._resolve("maps", maps.point, -1)
-
-    def _resolve(self, what: str, point: int, block: int, error: Exception | None = None) -> None:
-        future = self._waiting.pop((what, point, block), None)
-        if future is None or future.done():
-            return
-        if error is not None:
-            future.set_exception(error)
-        else:
-            future.set_result(None)
-
-    def _fail_waiting(self) -> None:
-        for key in list(self._waiting):
-            self._resolve(*key, error=self._failure)
+            self._expected.resolve("maps", maps.point)
 
 
 def _shape(image: NDArray[Any]) -> tuple[int, int]:

@@ -104,6 +104,7 @@ class Workers:
     def __init__(self) -> None:
         self._context = multiprocessing.get_context("spawn")
         self._processes: dict[str, Any] = {}
+        self._started: dict[str, tuple[Callable[..., object], tuple[Any, ...]]] = {}
         self._watching = True
         self._thread: threading.Thread | None = None
 
@@ -113,16 +114,26 @@ class Workers:
         process.daemon = True
         process.start()
         self._processes[name] = process
+        self._started[name] = target, arguments
 
-    def watch(self, died: Callable[[str], None]) -> None:
-        """Call `died` once for a worker that ends while it should be working."""
+    def restart(self, name: str) -> None:
+        """Start a worker that has ended once more, as it was started before."""
+        target, arguments = self._started[name]
+        self.start(name, target, *arguments)
+
+    def watch(self, died: Callable[[str, str], bool]) -> None:
+        """Call `died` with name and reason for a worker that ends while it should be working.
+
+        It returns whether the worker was started again; if not, nobody is watched any more.
+        """
 
         def look() -> None:
             while self._watching:
-                for name, process in self._processes.items():
+                for name, process in list(self._processes.items()):
                     if not process.is_alive() and self._watching:
-                        died(f"the {name} process ended unexpectedly (exit code {process.exitcode})")
-                        return
+                        why = f"the {name} process ended unexpectedly (exit code {process.exitcode})"
+                        if not died(name, why):
+                            return
                 time.sleep(0.2)
 
         self._thread = threading.Thread(target=look, name="nvscope-workers", daemon=True)

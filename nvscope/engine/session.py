@@ -36,7 +36,7 @@ from nvscope.engine.request import Outcome, RunRequest, RunResult
 from nvscope.engine.safe_state import make_safe
 from nvscope.engine.screening import Screening
 from nvscope.engine.stalled_viewer import StalledViewers
-from nvscope.engine.start import FRAME_BYTES, lab_addresses, make_clock, start_lab, start_workers
+from nvscope.engine.start import FRAME_BYTES, lab_addresses, make_clock, start_lab, start_workers, watch_workers
 from nvscope.engine.vocabulary import Vocabulary
 from nvscope.engine.wishes import Wishes
 from nvscope.errors import NvscopeError
@@ -168,7 +168,7 @@ class Session:
             log = str(directory / "guardian.log")
             heartbeat = link.guardian.endpoint
             workers.start("guardian", run_guardian, request.source, json.dumps(by_name), heartbeat, log)
-        workers.watch(link.fail)
+        watch_workers(workers, link)
         self._announce(directory, link, stack)
         return self._run_plan(link, instruments, loop, directory)
 

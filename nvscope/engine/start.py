@@ -16,6 +16,9 @@ from nvscope.store.recorder import run_recorder
 FRAME_BYTES = 2 * 512 * 512
 """A usual frame, for the bounds of queues that are made before the camera is known."""
 
+_RESTARTS = 3
+"""Times that a fitter is started again in one run."""
+
 _TIMEOUT = 60.0
 """Wall seconds; on a fresh installation lab and fitter compile first."""
 
@@ -58,3 +61,20 @@ def start_workers(request: RunRequest, directory: Path, link: RunLink, stack: Ex
     workers.start("fitter", run_fitter, link.fitter.endpoint, recorder, link.reports.endpoint)
     link.wait_ready("fitter", _TIMEOUT)
     return workers
+
+
+def watch_workers(workers: Workers, link: RunLink) -> None:
+    """Start a fitter that dies again, a few times: data are safe without it. Any other worker's end is the run's."""
+    left = _RESTARTS
+
+    def died(name: str, why: str) -> bool:
+        nonlocal left
+        if name != "fitter" or left == 0:
+            link.fail(why)
+            return False
+        left -= 1
+        link.lose_fitter(why)
+        workers.restart(name)
+        return True
+
+    workers.watch(died)

@@ -72,7 +72,7 @@ class Accumulator:
     frames, lost : int
         Frames taken in; frames that blocks were closed without.
     closed : int
-        Blocks closed, kept or not.
+        Blocks closed, kept or not, by the number of the newest.
     revision, kept_revision : int
         Change whenever the data does, and whenever the blocks kept do.
     """
@@ -92,7 +92,7 @@ class Accumulator:
         self._light: NDArray[np.float64] | None = None  # of the blocks kept
         self._lit = np.zeros(steps, np.int64)  # signal frames whose light is known
         self._sweeps = 0
-        self._last: tuple[int, Undo] | None = None  # the block last kept, and how to take it back
+        self._last: tuple[int, Undo | None] | None = None  # the block last closed; how to take it back, if it was kept
         self._order = FrameOrder()
         self._fault = ""
         self._open_sweeps: set[int] = set()
@@ -118,11 +118,12 @@ class Accumulator:
         return wanted
 
     def add(self, frame: Frame, image: NDArray[np.uint16]) -> bool:
-        """Add one frame; False if it was left out because it does not belong to this point's axis or shape."""
+        """Add one frame; False if it was left out: it is late, or does not belong to this point's axis or shape."""
         opened = self.opened
         fits = frame.point == opened.point and frame.step < len(opened.frequencies) and image.shape == opened.shape
         with self._lock:
-            self._order.frame(frame)
+            if not self._order.frame(frame):
+                return False
             if not fits:
                 self._fault = self._fault or f"frame of step {frame.step}, shape {image.shape}, does not fit the point"
                 return False
@@ -146,11 +147,9 @@ class Accumulator:
         with self._lock:
             arrived = int(sum(sums.frames.sum() for sums in self._open))
             if not closed.valid and not arrived and self._last is not None and self._last[0] == closed.block:
-                self._last[1]()
-                self._last = None
-                self.revision += 1
-                self.kept_revision += 1
+                self._take_back()
                 return closed.reason or "not valid"
+            self._last = closed.block, None
             fault = self._order.close(closed) or self._fault
             if closed.valid and fault:
                 self.lost += max(1, closed.frames - arrived)
@@ -161,9 +160,17 @@ class Accumulator:
                 sums.clear()
             self._open_sweeps.clear()
             self._fault = ""
-            self.closed += 1
+            self.closed = max(self.closed, closed.block + 1)
             self.revision += 1
         return reason
+
+    def _take_back(self) -> None:
+        """Forget the block last closed, if it was kept."""
+        if self._last is not None and self._last[1] is not None:
+            self._last[1]()
+            self._last = self._last[0], None
+            self.revision += 1
+            self.kept_revision += 1
 
     def _keep(self, closed: BlockClosed) -> None:
         """Add the open block to those kept."""

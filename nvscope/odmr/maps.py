@@ -78,6 +78,8 @@ def fit_point(
     began = time.perf_counter()
     signal, frames = _normalised(spectra, float(attrs.get("camera_offset", 0.0)))
     used = np.flatnonzero(frames)
+    if not used.size:
+        return no_maps(spectra.signal.shape[1:])
     complete = used.size == frames.size
     half = GAMMA * abs(float(attrs.get("field", 0.0)))
     if not complete:

@@ -62,8 +62,8 @@ class PointReader:
     @property
     def attrs(self) -> dict[str, Any]:
         """What is known of the point: kind, rig_time, T, H, certificate …."""
-        group = self._run.stored_group(self._path)
-        return dict(self._stored.attrs if group is None else group.attrs.asdict())
+        node = self._run.nodes().get(self._path)
+        return dict(self._stored.attrs if node is None else node["attributes"])
 
     @property
     def kind(self) -> str:

@@ -18,6 +18,7 @@ from nvscope.store.housekeeping import RIG_TIME, read_history
 from nvscope.store.info import RunInfo, read_info
 from nvscope.store.journal import JournalLine, read_journal
 from nvscope.store.layout import DATA, HISTORY, INFO, JOURNAL, TRUTH, point_path
+from nvscope.store.part import PartStore
 from nvscope.store.point_reader import Commit, PointReader
 
 
@@ -51,7 +52,7 @@ class RunReader:
 
     def refresh(self) -> None:
         """Read the journal again."""
-        self.__dict__.pop("_root", None)
+        self._nodes: tuple[tuple[int, int, int], dict[str, dict[str, Any]]] | None = None
         self.journal, self.damaged_lines = read_journal(self.path / JOURNAL)
         self._commits: dict[int, list[Commit]] = {}
         self._opened: dict[int, JournalLine] = {}
@@ -134,11 +135,14 @@ class RunReader:
         read through `point`. Empty before there is any.
         """
         try:
-            document = msgspec.json.decode((self.path / DATA / "zarr.json").read_bytes())
-            found = document["consolidated_metadata"]["metadata"]
+            file = (self.path / DATA / "zarr.json").stat()
+            state = file.st_mtime_ns, file.st_size, file.st_ino
+            if self._nodes is None or self._nodes[0] != state:
+                document = msgspec.json.decode((self.path / DATA / "zarr.json").read_bytes())
+                self._nodes = state, dict(document["consolidated_metadata"]["metadata"])
         except (OSError, msgspec.DecodeError, KeyError, TypeError):
             return {}
-        return dict(found)
+        return self._nodes[1]
 
     def group(self, path: str, root: str = DATA) -> xr.Dataset | None:
         """Open a group of ``data.zarr`` lazily, None if it is not there."""
@@ -146,23 +150,19 @@ class RunReader:
         if not store.is_dir():
             return None
         try:
+            if root == DATA:
+                return xr.open_zarr(PartStore(store, path, self.nodes()), chunks=None, consolidated=True)
             # the truth is written by another program, which keeps no summary of its metadata
-            return xr.open_zarr(store, group=path, chunks=None, consolidated=None if root == DATA else False)
-        except (KeyError, FileNotFoundError):
-            return None
-
-    @cached_property
-    def _root(self) -> zarr.Group | None:
-        """The whole of ``data.zarr``, its metadata parsed once: opening group by group costs 70 ms each."""
-        try:
-            return zarr.open_group(self.path / DATA, mode="r")
+            return xr.open_zarr(store, group=path, chunks=None, consolidated=False)
         except (KeyError, FileNotFoundError):
             return None
 
     def stored_group(self, path: str) -> zarr.Group | None:
-        """Return a group of ``data.zarr`` as zarr gives it, None if it is not there; fast, for many points."""
-        found = None if self._root is None else self._root.get(path)
-        return found if isinstance(found, zarr.Group) else None
+        """Return a group of ``data.zarr`` as zarr gives it, None if it is not there."""
+        try:
+            return zarr.open_group(PartStore(self.path / DATA, path, self.nodes()), mode="r")
+        except (KeyError, FileNotFoundError):
+            return None
 
     def truth(self, path: str = "") -> xr.Dataset | None:
         """Open a group of a simulated run's ``truth.zarr``, None if there is none."""

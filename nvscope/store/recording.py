@@ -52,9 +52,10 @@ class Recording:
         self._sums: BlockSums | None = None
         self._flaw = ""
         self._points: set[int] = set()
+        self._late: set[int] = set()
         self._held: dict[int, Received] = {}
         self._mapped: set[int] = set()
-        self.counts = {"frames": 0, "blocks": 0, "committed": 0, "rejected": 0, "maps": 0}
+        self.counts = {"frames": 0, "blocks": 0, "committed": 0, "rejected": 0, "late": 0, "maps": 0}
 
     def handle(self, received: Received) -> None:
         """Deal with one message; kinds that are not for a recorder are ignored."""
@@ -106,7 +107,12 @@ class Recording:
 
     def _frame(self, frame: Frame, image: NDArray[np.uint16]) -> None:
         self.counts["frames"] += 1
-        self._order.frame(frame)
+        if not self._order.frame(frame):
+            self.counts["late"] += 1
+            if frame.point not in self._late:  # once is enough in the journal; the counts have the rest
+                self._late.add(frame.point)
+                self.note("late-frame", {"point": frame.point, "block": frame.block, "step": frame.step})
+            return
         if self._sums is None or self._opened is None or frame.point != self._opened.point:
             self._flaw = self._flaw or f"a frame of point {frame.point}, which is not open"
             return

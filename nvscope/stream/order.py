@@ -13,7 +13,8 @@ class FrameOrder:
 
     Within one arming the camera counts 0, 1, 2 …; a new arming starts at 0 again, with another sweep, step or kind of
     frame (`reference`), and nothing of an earlier arming comes after it. Anything else is a lost, doubled or misplaced
-    frame. Frames lost at the end of an arming leave no gap; they show in the block's total.
+    frame. Frames lost at the end of an arming leave no gap; they show in the block's total. A frame of a block that has
+    been closed is late: it belongs to nothing any more, and spoils nothing.
 
     Attributes
     ----------
@@ -24,15 +25,18 @@ class FrameOrder:
     def __init__(self) -> None:
         self._last: Frame | None = None
         self._block: tuple[int, int] | None = None
+        self._closed = (-1, -1)
         self._frames = 0
         self._sweeps: set[int] = set()
         self._before: set[Place] = set()  # seen in earlier armings of the block
         self._here: set[Place] = set()  # seen in the arming that is under way
         self.fault = ""
 
-    def frame(self, frame: Frame) -> None:
-        """Note one frame."""
+    def frame(self, frame: Frame) -> bool:
+        """Note one frame; False if it is late, and must not be summed."""
         block = (frame.point, frame.block)
+        if block <= self._closed:
+            return False
         if self._block is None:
             self._block = block
         elif self._block != block:
@@ -51,6 +55,7 @@ class FrameOrder:
         self._last = frame
         self._frames += 1
         self._sweeps.add(frame.sweep)
+        return True
 
     def _blame(self, what: str) -> None:
         self.fault = self.fault or what
@@ -64,6 +69,7 @@ class FrameOrder:
         if len(self._sweeps) != closed.sweeps:
             self._blame(f"{closed.sweeps} sweeps were sent, frames of {len(self._sweeps)} arrived")
         fault = self.fault
+        self._closed = max(self._closed, (closed.point, closed.block))
         self.forget()
         return fault
 
