@@ -38,7 +38,7 @@ from nvscope.odmr.pair_judge import (
     wanted_degree,
     weakest_line,
 )
-from nvscope.odmr.pair_solve import ORDER, WHERE, solve_pairs
+from nvscope.odmr.pair_solve import solve_pairs
 from nvscope.odmr.setup import Setup
 
 __all__ = ["Block"]
@@ -163,12 +163,11 @@ class Block:
         """Converge from `q`, (4, start), of which each belongs to one of `pixels`; returns a table of solutions."""
         setup = self.setup
         q = np.array(q, order="C")
-        order, where = ORDER[lines - 1, degree], WHERE[lines - 1, degree]
         table = np.empty((ROWS, pixels.size))
         variance = self.noise.unit if self.noise.known else np.zeros(self.size)
         solve_pairs(
             pixels, q, lines, degree, setup.x, self.spectra, self.weight, self.base, variance, self.noise.points,
-            setup.bounds, order, where, table,
+            setup.bounds, table,
         )  # fmt: skip
         return table
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from nvscope.odmr.pair_sums import BASE_SUMS
+from nvscope.odmr.normal import BASE_SUMS
 from nvscope.odmr.shapes import SAFE_FAST
 from nvscope.odmr.simd import LANES, broadcast, choose, larger, load, root, store
 
@@ -22,7 +22,7 @@ def level_spectra(spectra, x, weight, base, level):
 
     `level` says how many pixels there are; `spectra` has columns up to whole `LANES` of them. `weight` is common to
     all. A pixel with a number that is not finite gets a `level` that is not. Rows 0 … 8 of `base` receive
-    `pair_sums.BASE_SUMS`.
+    `normal.BASE_SUMS`.
     """
     points = x.size
     zero = broadcast(0.0)

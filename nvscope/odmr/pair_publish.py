@@ -8,6 +8,7 @@ import math
 import numpy as np
 from numba import njit
 
+from nvscope.odmr.normal import BASE_SUMS
 from nvscope.odmr.pair_finish import (
     CHI2,
     COVARIANCE,
@@ -20,7 +21,6 @@ from nvscope.odmr.pair_finish import (
     ROWS,
     VARIANCE,
 )
-from nvscope.odmr.pair_sums import BASE_SUMS
 from nvscope.odmr.setup import GAIN_SHARE
 from nvscope.odmr.shapes import SAFE_FAST
 from nvscope.odmr.simd import LANES, broadcast, choose, larger, load, root, store

@@ -10,39 +10,21 @@ from __future__ import annotations
 
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
 
-from nvscope.odmr.batch import SPREAD, back, factor, place
-from nvscope.odmr.pair_finish import ROWS, TRIANGLE, finish
-from nvscope.odmr.pair_step import LEFT, POINTS, STATE, VARIANCE, advance, begin, settle
-from nvscope.odmr.pair_sums import BASE_SUMS, COLUMNS, LINE_SUMS, assemble, line_sums
+from nvscope.odmr.normal import BASE_SUMS, LINE_SUMS
+from nvscope.odmr.pair_finish import ROWS, finish
+from nvscope.odmr.pair_step import LEFT, POINTS, STATE, TOLD, VARIANCE, advance, begin, settle, solve_equations
+from nvscope.odmr.pair_sums import line_sums
 from nvscope.odmr.shapes import SAFE_FAST
 from nvscope.odmr.simd import LANES, load, store
 
-__all__ = ["ORDER", "WHERE", "solve_pairs"]
+__all__ = ["solve_pairs"]
 
 FEW = 3 * LANES // 8  # spectra that are put aside rather than refined with all other lanes idle
 
 
-def _rows_of(order: NDArray[np.int64]) -> NDArray[np.int64]:
-    position = np.argsort(order)
-    rows = [[place(max(i, j), min(i, j)) for j in position] for i in position]
-    return np.array([*rows, position])
-
-
-ORDER = np.array(
-    [
-        [[0, 1, 3, 4, 7, 8, 2, 5, 6], [0, 1, 7, 3, 4, 8, 2, 5, 6], [0, 1, 7, 8, 3, 4, 2, 5, 6]],
-        [[0, 1, 2, 3, 4, 5, 6, 7, 8], [0, 1, 2, 7, 3, 4, 5, 6, 8], [0, 1, 2, 7, 8, 3, 4, 5, 6]],
-    ]
-)
-"""With n lines and baseline degree d columns ORDER[n - 1, d][: 1 + n + d] are linear, the next 2 n are the slopes."""
-WHERE = np.array([[_rows_of(order) for order in orders] for orders in ORDER])
-"""The same for `pair_sums.assemble`: rows of a triangle, and of a vector, in this order."""
-
-
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=SAFE_FAST)
-def solve_pairs(pixel, q, lines, degree, x, spectra, weights, base, variance, points, bounds, order, where, table):
+def solve_pairs(pixel, q, lines, degree, x, spectra, weights, base, variance, points, bounds, table):
     """Refine starts.
 
     Parameters
@@ -56,31 +38,22 @@ def solve_pairs(pixel, q, lines, degree, x, spectra, weights, base, variance, po
     spectra, weights : (frequency, spectrum), (frequency, 1 or spectrum)
         Signal, and its weights; where a weight is zero so is the signal.
     base : (9, spectrum)
-        See `pair_sums.BASE_SUMS`.
+        See `normal.BASE_SUMS`.
     variance, points : (spectrum,)
         Noise variance of unit weight, zero if not known; usable points.
     bounds : (4,)
         Limits of centre and width.
-    order, where : (9,), (10, 9)
-        ``ORDER[lines - 1, degree]``, ``WHERE[lines - 1, degree]``.
     table : (ROWS, start)
         Solutions; see `pair_finish`.
     """
     total = pixel.size
-    linear = 1 + lines + degree
-    size = linear + 2 * lines
     y = np.zeros((x.size, LANES))
     w = np.ones((x.size, LANES))
     own = np.zeros((BASE_SUMS, LANES))
-    power = own[BASE_SUMS - 1 :]
     here = np.ones((4, LANES))
     at = np.ones((4, LANES))
     sums = np.zeros((2 * LINE_SUMS, LANES))
-    triangle = np.zeros((TRIANGLE, LANES))
-    told = np.zeros((SPREAD, LANES))
-    z = np.zeros((COLUMNS, LANES))
-    full = np.zeros((COLUMNS, LANES))
-    fixed = np.zeros((COLUMNS, LANES))
+    told = np.zeros((TOLD, LANES))
     state = np.zeros((STATE, LANES))
     open_lanes = np.zeros((1, LANES))
     left = np.ones((LEFT, LANES))
@@ -134,15 +107,12 @@ def solve_pairs(pixel, q, lines, degree, x, spectra, weights, base, variance, po
                     line_sums(x, spectra, p, weights, p, here, line, sums)
                 else:
                     line_sums(x, spectra, p, w, 0, here, line, sums)
-            assemble(sums, own, here, lines, degree > 0, where, triangle, z)
             for k in range(4):
                 store(at, k, 0, load(here, k, 0))
-            factor(triangle, z, size)
-            back(triangle, z, linear, fixed)
-            back(triangle, z, size, full)
-            advance(lines, linear, power, bounds, triangle, z, fixed, full, here, state)
+            solve_equations(sums, own, here, lines, degree, told)
+            advance(lines, degree, own, bounds, told, here, state)
             lively = settle(sums, at, here, state, open_lanes, left)
-        finish(lines, degree, order, where, own, left, triangle, told, z, full, fixed, rows)
+        finish(lines, degree, own, left, rows)
         if together and lively == 0:
             for k in range(ROWS):
                 store(table, k, first, load(rows, k, 0))

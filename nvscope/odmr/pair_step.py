@@ -3,14 +3,29 @@
 # mypy: allow-untyped-defs, allow-untyped-calls
 from __future__ import annotations
 
-from numba import njit
+from numba import njit, types
+from numba.extending import intrinsic
 
-from nvscope.odmr.batch import place
-from nvscope.odmr.pair_sums import LINE_SUMS
+from nvscope.odmr.lane import Rows
+from nvscope.odmr.normal import BASE_SUMS, LINE_SUMS, add, back, columns_of, factor, normal_equations
 from nvscope.odmr.shapes import SAFE_FAST
 from nvscope.odmr.simd import LANES, broadcast, choose, larger, load, store
 
-__all__ = ["AT", "ENDED", "ENDS", "LEFT", "OUTCOME", "POINTS", "STATE", "VARIANCE", "advance", "begin", "settle"]
+__all__ = [
+    "AT",
+    "ENDED",
+    "ENDS",
+    "LEFT",
+    "OUTCOME",
+    "POINTS",
+    "STATE",
+    "TOLD",
+    "VARIANCE",
+    "advance",
+    "begin",
+    "settle",
+    "solve_equations",
+]
 
 ROUNDS = 24
 CLOSE = 0.05  # stop when the coming step gains less than this many variances; that step is still taken
@@ -21,6 +36,8 @@ BEFORE, STEP, LAST, REACH, PASSES, DECREMENT, VARIANCE, POINTS = 0, 4, 8, 9, 10,
 # ... and of this pass: what the coming step gains, whether it was limited, chi2, 1 if converged or 2 if given up
 GAIN, LIMITED, CHI2, ENDED = 14, 15, 16, 17
 STATE = 18
+# rows of what the normal equations tell
+TAKEN, COMING, AMPLITUDE, PUSH, TOLD = 0, 1, 2, 4, 8
 SHORT_STEP = 0.25  # of a width: longer last steps are not taken, what is linear in them would be wrong
 # rows of what is left: sums, where they were taken, where that leads, ...
 SUMS, AT, ENDS = 0, 2 * LINE_SUMS, 2 * LINE_SUMS + 4
@@ -38,23 +55,63 @@ def begin(state):
     store(state, REACH, 0, broadcast(1.0))
 
 
+@intrinsic(prefer_literal=True)
+def _equations(typingctx, sums, base, here, told, lines, degree):
+    n, bend = lines.literal_value, degree.literal_value
+
+    def codegen(context, builder, signature, args):
+        given = (Rows(context, builder, signature.args[k], args[k]) for k in range(4))
+        sums, base, here, told = given
+        order = columns_of(n, bend)[: 1 + 3 * n + bend]
+        gram, right = normal_equations(sums, base, here, n, bent=bend > 0)
+        lower, z = factor(gram, right, order)
+        linear = 1 + n + bend
+        held, free = back(lower, z, linear), back(lower, z, len(order))
+        drops = [z[i] * z[i] * lower[i, i] for i in range(len(order))]
+        told[TAKEN] = add(drops[:linear])
+        told[COMING] = add(drops[linear:])
+        for line in range(n):
+            told[AMPLITUDE + line] = held[1 + line]
+        for k in range(2 * n):
+            told[PUSH + k] = free[linear + k]
+        return context.get_dummy_value()
+
+    return types.void(sums, base, here, told, lines, degree), codegen
+
+
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=SAFE_FAST)
-def advance(lines, linear, power, bounds, lower, z, fixed, full, here, state):
+def solve_equations(sums, base, here, lines, degree, told):
+    """Fill `told`, (TOLD, LANES), from the sums at `here`.
+
+    What amplitudes and baseline take off the sum of squares, what centres and widths would take off besides, the
+    amplitudes, and the steps of centres and widths times these.
+    """
+    if lines == 1:
+        if degree == 0:
+            _equations(sums, base, here, told, 1, 0)
+        elif degree == 1:
+            _equations(sums, base, here, told, 1, 1)
+        else:
+            _equations(sums, base, here, told, 1, 2)
+    elif degree == 0:
+        _equations(sums, base, here, told, 2, 0)
+    elif degree == 1:
+        _equations(sums, base, here, told, 2, 1)
+    else:
+        _equations(sums, base, here, told, 2, 2)
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=SAFE_FAST)
+def advance(lines, degree, base, bounds, told, here, state):
     """Accept or cut back the last step, propose the next in `here`, and say which lanes have ended.
 
-    `power`, (1, LANES), is the signal's sum of squares, `lower` and `z` the solved triangle (`batch.factor`), `fixed`
-    the amplitudes with centres and widths held, `full` all parameters at once.
+    `told` is what `solve_equations` says of `here`.
     """
     zero, one, two = broadcast(0.0), broadcast(1.0), broadcast(2.0)
-    size = linear + 2 * lines
-    total = load(power, 0, 0)
+    size = 1 + degree + 3 * lines
+    total = load(base, BASE_SUMS - 1, 0)
     floor = broadcast(ROUNDING) * total
-    chi2 = total
-    gain = zero
-    for i in range(size):
-        taken = load(z, i, 0) * load(z, i, 0) * load(lower, place(i, i), 0)
-        chi2 = chi2 - taken if i < linear else chi2
-        gain = gain if i < linear else gain + taken
+    chi2, gain = total - load(told, TAKEN, 0), load(told, COMING, 0)
     last, reach = load(state, LAST, 0), load(state, REACH, 0)
     passes = load(state, PASSES, 0) + one
     spent = choose(broadcast(ROUNDS - 0.5), passes, zero, one)
@@ -67,9 +124,9 @@ def advance(lines, linear, power, bounds, lower, z, fixed, full, here, state):
     for k in range(2 * lines):
         narrow = k % 2
         low, high = broadcast(bounds[2 * narrow]), broadcast(bounds[2 * narrow + 1])
-        old, width, amplitude = load(here, k, 0), load(here, k | 1, 0), load(fixed, 1 + k // 2, 0)
+        old, width, amplitude = load(here, k, 0), load(here, k | 1, 0), load(told, AMPLITUDE + k // 2, 0)
         size_of = choose(amplitude, zero, amplitude, zero - amplitude)
-        value = old + choose(size_of, zero, load(full, linear + k, 0) / amplitude, zero)
+        value = old + choose(size_of, zero, load(told, PUSH + k, 0) / amplitude, zero)
         if narrow == 1:
             least, most = broadcast(0.4) * width, broadcast(2.5) * width
         else:

@@ -18,13 +18,25 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, models, overload, register_model
 
-__all__ = ["LANES", "Rows", "broadcast", "choose", "larger", "load", "root", "store"]
+__all__ = [
+    "EXACT",
+    "LANES",
+    "REGISTER",
+    "address",
+    "broadcast",
+    "choose",
+    "is_matrix",
+    "larger",
+    "load",
+    "root",
+    "store",
+]
 
 LANES = 8 if llvm.get_host_cpu_features().get("avx512f", False) else 4
 """Pixels in a register."""
 
-_REGISTER = ir.VectorType(ir.DoubleType(), LANES)
-_EXACT = ("contract",)  # reordering would undo what is hoisted out of the loops
+REGISTER = ir.VectorType(ir.DoubleType(), LANES)
+EXACT = ("contract",)  # reordering would undo what is hoisted out of the loops
 
 
 class LanesType(types.Type):
@@ -40,30 +52,31 @@ lanes = LanesType()
 @register_model(LanesType)
 class _LanesModel(models.PrimitiveModel):
     def __init__(self, dmm, fe_type):
-        super().__init__(dmm, fe_type, _REGISTER)
+        super().__init__(dmm, fe_type, REGISTER)
 
 
-def _address(context, builder, kind, matrix, row, column):
+def address(context, builder, kind, matrix, row, column):
     """Where a row and column of a C-ordered matrix begin, as a pointer to lanes; for writing code."""
     array = context.make_array(kind)(context, builder, matrix)
     strides = cgutils.unpack_tuple(builder, array.strides, 2)
     offset = builder.add(builder.mul(row, strides[0]), builder.mul(column, ir.Constant(column.type, 8)))
     base = builder.ptrtoint(array.data, row.type)
-    return builder.inttoptr(builder.add(base, offset), _REGISTER.as_pointer())
+    return builder.inttoptr(builder.add(base, offset), REGISTER.as_pointer())
 
 
-def _is_matrix(array: Any) -> bool:
+def is_matrix(array: Any) -> bool:
+    """Whether a numba type is that of a C-ordered matrix of float64."""
     return isinstance(array, types.Array) and array.ndim == 2 and array.dtype == types.float64 and array.layout == "C"
 
 
 @intrinsic
 def load(typingctx, array, row, column):
     """Read lanes from ``array[row, column:]``; neither index is checked."""
-    if not _is_matrix(array):
+    if not is_matrix(array):
         return None
 
     def codegen(context, builder, signature, args):
-        return builder.load(_address(context, builder, signature.args[0], *args), align=8)
+        return builder.load(address(context, builder, signature.args[0], *args), align=8)
 
     return lanes(array, types.intp, types.intp), codegen
 
@@ -71,11 +84,11 @@ def load(typingctx, array, row, column):
 @intrinsic
 def store(typingctx, array, row, column, value):
     """Write lanes to ``array[row, column:]``; neither index is checked."""
-    if not _is_matrix(array):
+    if not is_matrix(array):
         return None
 
     def codegen(context, builder, signature, args):
-        builder.store(args[3], _address(context, builder, signature.args[0], *args[:3]), align=8)
+        builder.store(args[3], address(context, builder, signature.args[0], *args[:3]), align=8)
         return context.get_dummy_value()
 
     return types.void(array, types.intp, types.intp, lanes), codegen
@@ -86,9 +99,9 @@ def broadcast(typingctx, value):
     """Put one number into every lane."""
 
     def codegen(context, builder, signature, args):
-        single = builder.insert_element(ir.Constant(_REGISTER, ir.Undefined), args[0], ir.Constant(ir.IntType(32), 0))
+        single = builder.insert_element(ir.Constant(REGISTER, ir.Undefined), args[0], ir.Constant(ir.IntType(32), 0))
         everywhere = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
-        return builder.shuffle_vector(single, ir.Constant(_REGISTER, ir.Undefined), everywhere)
+        return builder.shuffle_vector(single, ir.Constant(REGISTER, ir.Undefined), everywhere)
 
     return lanes(types.float64), codegen
 
@@ -118,7 +131,7 @@ def root(typingctx, value):
     """Square root."""
 
     def codegen(context, builder, signature, args):
-        kind = ir.FunctionType(_REGISTER, [_REGISTER])
+        kind = ir.FunctionType(REGISTER, [REGISTER])
         function = cgutils.get_or_insert_function(builder.module, kind, f"llvm.sqrt.v{LANES}f64")
         return builder.call(function, args)
 
@@ -129,7 +142,7 @@ def _operation(instruction: str) -> Any:
     @intrinsic
     def operation(typingctx, left, right):
         def codegen(context, builder, signature, args):
-            return getattr(builder, instruction)(args[0], args[1], flags=_EXACT)
+            return getattr(builder, instruction)(args[0], args[1], flags=EXACT)
 
         return lanes(lanes, lanes), codegen
 
@@ -161,37 +174,3 @@ def _overload_mul(left, right):
 @overload(operator.truediv)
 def _overload_div(left, right):
     return (lambda left, right: _divide(left, right)) if _both(left, right) else None
-
-
-class Rows:
-    """The first `LANES` columns of a matrix while code that works on its rows is being written out."""
-
-    def __init__(self, context: Any, builder: Any, kind: Any, matrix: Any) -> None:
-        if not _is_matrix(kind):
-            raise TypeError(f"needs a C-ordered matrix of float64, not {kind}")
-        self._builder = builder
-        self._where = lambda row: _address(context, builder, kind, matrix, _index(row), _index(0))
-
-    def __getitem__(self, row: int) -> Any:
-        return self._builder.load(self._where(row), align=8)
-
-    def __setitem__(self, row: int, value: Any) -> None:
-        self._builder.store(value, self._where(row), align=8)
-
-    def number(self, value: float) -> Any:
-        """Return one number in every lane."""
-        return ir.Constant(_REGISTER, [value] * LANES)
-
-    def plus_product(self, value: Any, left: Any, right: Any) -> Any:
-        """Write value + left · right."""
-        product = self._builder.fmul(left, right, flags=_EXACT)
-        return self._builder.fadd(value, product, flags=_EXACT)
-
-    def less_product(self, value: Any, left: Any, right: Any) -> Any:
-        """Write value - left · right."""
-        product = self._builder.fmul(left, right, flags=_EXACT)
-        return self._builder.fsub(value, product, flags=_EXACT)
-
-
-def _index(value: int) -> Any:
-    return ir.Constant(ir.IntType(64), value)
