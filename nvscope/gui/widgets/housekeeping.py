@@ -12,7 +12,7 @@ import pyqtgraph as pg
 from PySide6.QtWidgets import QToolButton
 
 from nvscope.gui.desk import Desk
-from nvscope.gui.widgets.plotting import Table, bare, dress, pen
+from nvscope.gui.widgets.plotting import Table, bare, dress, label_axis, pen
 from nvscope.gui.widgets.theme import Theme, px
 from nvscope.gui.widgets.view import View
 
@@ -42,7 +42,7 @@ CHANNELS = (
     Channel("microwave_power_dbm", "MW", "dBm", 1.0, "microwave power"),
     Channel("helium_level", "He", "%", 100.0, "helium level"),
     Channel("focus_position", "focus", "µm", 1e6, "position of the focus drive"),
-    Channel("focus_sharpness", "sharp", "", 1.0, "sharpness of the image (Brenner's gradient): largest in focus"),
+    Channel("focus_sharpness", "sharp", "10⁻³", 1e3, "sharpness of the image (Brenner's gradient): largest in focus"),
     Channel("frames_per_second", "fps", "", 1.0, "frames from the camera per second of wall time"),
     Channel("lost_frames", "lost", "", 1.0, "frames of the point that blocks were closed without"),
 )
@@ -75,6 +75,7 @@ class HousekeepingView(View):
         self._rows: list[tuple[Channel, Any, Any]] = []
         self._layout: tuple[str, ...] = ()
         self._alarmed = self._by_hand = False
+        self._unit = ""
 
     def key(self) -> Hashable:
         """Change with readings and buttons."""
@@ -111,8 +112,9 @@ class HousekeepingView(View):
         for index, (channel, plot, curve) in enumerate(self._rows):
             series = history[channel.column]
             curve.setData((series.times - begin) / seconds, series.values * channel.scale)
-            if index == len(self._rows) - 1:
-                plot.getAxis("bottom").setLabel(f"rig time ({unit})")
+            if index == len(self._rows) - 1 and unit != self._unit:
+                self._unit = unit
+                label_axis(plot.getAxis("bottom"), f"rig time ({unit})", self.theme, 10)
             if plot.target is not None:
                 plot.target.setVisible(math.isfinite(target))
                 plot.target.setValue(target * 1e4 if math.isfinite(target) else 0.0)
@@ -132,6 +134,7 @@ class HousekeepingView(View):
         if wanted == self._layout:
             return
         self._layout = wanted
+        self._unit = ""
         self.graphics.clear()
         self._rows = []
         for row, channel in enumerate(chosen):
@@ -145,6 +148,7 @@ class HousekeepingView(View):
             dress(plot, self.theme, left=channel.axis, bottom="rig time (min)" if last else None, size=10)
             plot.getAxis("bottom").setStyle(showValues=last)
             plot.getAxis("left").setWidth(px(52))
+            plot.getAxis("left").setTickDensity(0.6)  # low plots: few numbers, none upon another
             plot.setToolTip(f"{channel.meaning} ({channel.unit})" if channel.unit else channel.meaning)
             plot.getViewBox().setLimits(minYRange=1.0 if channel.column == "lost_frames" else 1e-6)
             if self._rows:

@@ -18,7 +18,7 @@ from nvscope.gui.model.selection import rectangle
 from nvscope.gui.model.statistics import statistics
 from nvscope.gui.widgets.image_plot import ImagePlot
 from nvscope.gui.widgets.map_tools import MapTools
-from nvscope.gui.widgets.plotting import Table, remember
+from nvscope.gui.widgets.plotting import Table, label_axis, remember
 from nvscope.gui.widgets.theme import Theme, class_map, color_map, px, ui_font
 from nvscope.gui.widgets.view import View
 
@@ -126,7 +126,6 @@ class MapsView(View):
             axis.setTextPen(pg.mkPen(theme.muted))
             axis.setTickFont(ui_font(11))
             remember(axis)
-        self.bar.getAxis("right").enableAutoSIPrefix(False)
         self._label = ""
         self._shown = None
 
@@ -232,7 +231,7 @@ class MapsView(View):
         self.bar.blockSignals(False)
         if label != self._label:
             self._label = label
-            axis.setLabel(label, **{"color": self.theme.text, "font-size": f"{px(11)}px"})
+            label_axis(axis, label, self.theme)
 
     def _write(self, point: PointRecord | None) -> None:
         values, picture = self.values, self._picture

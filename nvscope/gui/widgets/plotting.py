@@ -55,11 +55,18 @@ def dress(plot: Any, theme: Theme, *, left: str | None = None, bottom: str | Non
         axis.setTickFont(font)
         axis.setStyle(tickLength=-5, tickTextOffset=4, autoExpandTextSpace=True)
         if text is not None:
-            axis.setLabel(text, **{"color": theme.text, "font-size": f"{px(size)}px"})
-            axis.enableAutoSIPrefix(False)
+            label_axis(axis, text, theme, size)
         remember(axis)
     plot.showGrid(x=True, y=True, alpha=0.10)
     plot.getViewBox().setBackgroundColor(None)
+
+
+def label_axis(axis: Any, text: str, theme: Theme, size: int = 11) -> None:
+    """Label an axis with its quantity and unit; its numbers are in that unit."""
+    # pyqtgraph would go over to thousandths where numbers are below 1, even with its prefixes switched off
+    axis.setSIPrefixEnableRanges(())
+    axis.enableAutoSIPrefix(False)
+    axis.setLabel(text, **{"color": theme.text, "font-size": f"{px(size)}px"})
 
 
 def remember(axis: Any) -> None:

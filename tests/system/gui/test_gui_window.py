@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from pyqtgraph import AxisItem
 from PySide6.QtCore import QPoint, QPointF, Qt
 from PySide6.QtGui import QColor, QImage
 from PySide6.QtTest import QTest
@@ -234,6 +235,20 @@ def test_both_themes_reach_every_corner(replay: Window, mode: themes.Mode) -> No
     corners = [image.pixelColor(x, y) for x in (1, image.width() - 2) for y in (1, image.height() - 2)]
     assert {color.name() for color in corners} == {QColor(wanted.panel).name()}
     assert replay.maps.graphics.backgroundBrush().color().name() == QColor(wanted.panel).name()
+    # numbers on axes stay in the unit beside them, below 1 too
+    replay.maps.choose("b_z_err")
+    replay.draw_all()
+    replay.set_theme(mode)
+    replay.draw_all()
+    axes = [
+        item
+        for view in replay.views
+        if view.graphics is not None
+        for item in view.graphics.scene().items()
+        if isinstance(item, AxisItem)
+    ]
+    assert len(axes) > 8
+    assert {axis.autoSIPrefixScale for axis in axes} == {1.0}
 
 
 def test_nothing_is_cut_off_at_1280_by_800(replay: Window) -> None:
