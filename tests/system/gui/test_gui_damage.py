@@ -13,7 +13,7 @@ from nvscope.cli.watch_methods import methods
 from nvscope.gui.desk import Desk
 
 
-def settled(desk: Desk, patience: float = 30.0) -> Desk:
+def settled(desk: Desk, patience: float = 120.0) -> Desk:
     """Work until everything asked for has come."""
     deadline, quiet = time.monotonic() + patience, 0
     while quiet < 5:
