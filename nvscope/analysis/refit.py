@@ -10,11 +10,13 @@ import dask
 import numpy as np
 from numpy.typing import NDArray
 
+from nvscope.analysis.named_lines import Start, named_starts, seen_lines
 from nvscope.errors import DataError
 from nvscope.nv import GAMMA
-from nvscope.odmr import FitStatus, ODMRFit, fit
+from nvscope.odmr import ODMRFit, fit
 from nvscope.odmr.known_field import SEPARATE, find_pairs, tolerance
 from nvscope.odmr.noise import PoissonNoise
+from nvscope.odmr.templates import segments
 from nvscope.store.point_reader import PointReader
 from nvscope.store.reader import RunReader
 from nvscope.store.refits import write_refit
@@ -22,6 +24,9 @@ from nvscope.stream.light import divide_light, worth
 
 CHUNK_BYTES = 64 * 1024 * 1024
 """Spectra in memory at once, as float64."""
+
+ALL_GROUPS = 8
+"""Lines of all four groups."""
 
 _MAPS = (
     "f_minus", "f_plus", "half_splitting", "center", "contrast_minus", "contrast_plus", "width_minus", "width_plus",
@@ -48,9 +53,11 @@ def refit_run(
     name : str
         Under which name; results land in each point's ``refits/NAME/``.
     model, lines, baseline
-        As for `nvscope.odmr.fit`. Maps of several groups are named after them: ``f_minus_0`` … ``f_plus_3_err``.
+        As for `nvscope.odmr.fit`. Maps of several groups are named after them: ``f_minus_0`` … ``f_plus_3_err``. Eight
+        lines at the biases of a traction run are told apart by the stress that all its biases imply; group 0 is [111],
+        then as in `nvscope.nv.GROUP_AXES`, and lines that are not seen, or hidden by others, are NaN.
     points : iterable of int, optional
-        Which; all ODMR points by default.
+        Which; all ODMR points by default, of a traction run with eight lines those at its biases.
     progress : callable
         Told each point when done, with the share of its pixels that was fitted.
 
@@ -65,31 +72,56 @@ def refit_run(
         If nothing is there to fit, it cannot be fitted that way, or the name is taken.
     """
     reader = RunReader(run_dir)
-    chosen = list(reader.points if points is None else points)
+    starts = named_starts(run_dir) if lines == ALL_GROUPS else {}
+    chosen = list((starts or reader.points) if points is None else points)
+    fitted = [n for n in chosen if (point := reader.point(n)).kind == "odmr" and point.commits]
+    if lines == ALL_GROUPS:
+        _need_one_window(reader, fitted)
     done = []
-    for number in chosen:
-        point = reader.point(number)
-        if point.kind != "odmr" or not point.commits:
-            continue
+    for number in fitted:
         try:
-            maps = _refit(point, model, lines, baseline)
+            maps = _refit(reader.point(number), model, lines, baseline, starts.get(number))
         except ValueError as error:
             raise DataError(f"{run_dir}, point {number}: {error}") from error
         write_refit(run_dir, number, name, maps, {"model": model, "lines": lines, "baseline": baseline})
-        progress(number, float((maps["status"] == FitStatus.converged).mean()))
+        progress(number, float(np.mean(_fitted(maps))))
         done.append(number)
     if not done:
         raise DataError(f"{run_dir} has no ODMR point with committed data among {chosen}")
     return done
 
 
-def _refit(point: PointReader, model: str, lines: int | str, baseline: str) -> dict[str, NDArray[np.float32]]:
+def _need_one_window(reader: RunReader, numbers: Iterable[int]) -> None:
+    """Refuse points whose windows follow one group's two lines: the other six lie where nothing was measured."""
+    apart = [n for n in numbers if len(segments(reader.point(n).frequencies)) > 1]
+    if apart:
+        raise DataError(
+            f"{reader.path}: eight lines need one window that holds them all, but points {_listed(apart)} were swept "
+            "in windows around the lines of one group; fit those with --lines 2, choose others with --point, or "
+            "measure all groups with the sequence traction or odmr with frequency_range"
+        )
+
+
+def _listed(numbers: list[int], most: int = 8) -> str:
+    shown = ", ".join(map(str, numbers[:most]))
+    return shown if len(numbers) <= most else f"{shown} and {len(numbers) - most} more"
+
+
+def _fitted(maps: dict[str, NDArray[np.float32]]) -> NDArray[np.bool_]:
+    """Pixels with at least one pair of lines that is a measurement."""
+    pairs = [values for name, values in maps.items() if name == "center" or name.startswith("center_")]
+    return np.asarray(np.isfinite(pairs).any(axis=0))
+
+
+def _refit(
+    point: PointReader, model: str, lines: int | str, baseline: str, start: Start | None
+) -> dict[str, NDArray[np.float32]]:
     """Fit one point, a stripe of rows at a time, on local threads; the fit itself uses all cores."""
     height, width = point.shape
     rows = max(1, CHUNK_BYTES // (8 * max(1, width) * max(1, len(point.frequencies))))
     light = point.relative_light()
     stripes = [
-        dask.delayed(_stripe)(point, slice(first, min(first + rows, height)), model, lines, baseline, light)
+        dask.delayed(_stripe)(point, slice(first, min(first + rows, height)), model, lines, baseline, light, start)
         for first in range(0, height, rows)
     ]
     # one stripe after the other: memory stays bounded, and the kernels are parallel already
@@ -104,6 +136,7 @@ def _stripe(
     lines: int | str,
     baseline: str,
     light: NDArray[np.float64] | None,
+    named: Start | None,
 ) -> dict[str, NDArray[np.float32]]:
     total = point.total(rows=rows)
     taken = point.frame_counts().sum(axis=0)
@@ -118,10 +151,14 @@ def _stripe(
     known = half > SEPARATE and lines == 2
     start = find_pairs(axis, signal, half) if known else None
     noise = _noise(attrs, frames[used])
+    if named is not None:
+        named = {name: values[:, rows] for name, values in named.items()}
+        result = fit(axis, signal, model=model, lines=lines, baseline=baseline, noise=noise, start=named)
+        return _maps(result, *seen_lines(result, named))
     result = fit(axis, signal, model=model, lines=lines, baseline=baseline, noise=noise, start=start)
     # as in live maps: a pair this far from what the field allows is not the aligned one
     off = np.abs(result.half_splitting - half) >= tolerance(half) if known else np.zeros(result.grid, np.bool_)
-    return _maps(result, result.good & ~off)
+    return _maps(result, result.good & ~off, result.good & ~off)
 
 
 def _noise(attrs: dict[str, Any], frames: NDArray[np.float64]) -> PoissonNoise:
@@ -134,9 +171,11 @@ def _noise(attrs: dict[str, Any], frames: NDArray[np.float64]) -> PoissonNoise:
     )
 
 
-def _maps(result: ODMRFit, good: NDArray[np.bool_]) -> dict[str, NDArray[np.float32]]:
+def _maps(result: ODMRFit, minus: NDArray[np.bool_], plus: NDArray[np.bool_]) -> dict[str, NDArray[np.float32]]:
+    """Return maps by name, NaN where the lower or upper line is not a measurement."""
     maps: dict[str, NDArray[np.float32]] = {}
     for key in _MAPS:
+        good = minus if "minus" in key else plus if "plus" in key else minus & plus
         values = np.where(good, getattr(result, key), np.nan).astype(np.float32)
         stem, tail = (key[:-4], "_err") if key.endswith("_err") else (key, "")
         each = {f"{stem}_{g}{tail}": image for g, image in enumerate(values)} if values.ndim == 3 else {key: values}

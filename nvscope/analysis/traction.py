@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nvscope.analysis.dataset import MapPoint, RunData
-from nvscope.analysis.stress_spectra import BiasSpectra, SpectralFit, fit_stress_spectra
+from nvscope.analysis.stress_of_run import StressOfRun, crystal_frame, fit_stress_of_run, traction_points
 from nvscope.config import Loading
 from nvscope.errors import DataError
 from nvscope.nv import (
@@ -18,20 +18,12 @@ from nvscope.nv import (
     HSIEH_2019,
     PairObservation,
     StressSusceptibility,
-    crystal_rotation,
     fit_stress,
     traction,
     zero_field_splitting,
 )
-from nvscope.nv.traction import stress_lines
 
 FloatArray = NDArray[np.float64]
-
-PURPOSE = "traction"
-_FEWEST = 3
-"""Biases from which spectra tell the stress."""
-_MOST = 64
-"""Pixels along an edge that are fitted one by one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +57,8 @@ class Traction:
     sigma_zz, sigma_xz, sigma_yz, tau : ndarray
         Normal stress, the two shears, and τ = √(σ_XZ² + σ_YZ²).
     sigma_zz_err, sigma_xz_err, sigma_yz_err, tau_err : ndarray
-        1-σ uncertainties from the lines. Where τ is not well above its uncertainty it reads high, as any length does.
+        1-σ uncertainties from the lines and from the zero-field splitting without stress, of which published curves
+        differ. Where τ is not well above its uncertainty it reads high, as any length does.
     sigma_zz_systematic, tau_systematic : ndarray
         How far the other published susceptibilities move the result.
     chi2_reduced : ndarray
@@ -115,7 +108,7 @@ def traction_maps(
     if missing:
         raise DataError(f"traction needs the lines of all four NV groups; missing: {sorted(missing)}")
     shape = pairs[0].f_minus.shape
-    rotation = crystal_rotation(loading.crystal_azimuth, loading.miscut, loading.miscut_azimuth, loading.mirrored)
+    rotation = crystal_frame(loading)
     observed = [
         PairObservation(
             pair.group,
@@ -127,18 +120,59 @@ def traction_maps(
     ]
     d0 = float(zero_field_splitting(temperature))
     fit = fit_stress(observed, d0, constants)
-    vector, covariance = traction(fit.sigma, fit.covariance, rotation)
-    second, _ = traction(fit_stress(observed, d0, other).sigma, fit.covariance, rotation)
-    tau, other_tau = (np.hypot(v[:, 0], v[:, 1]) for v in (vector, second))
+    second = fit_stress(observed, d0, other).sigma
+    with np.errstate(invalid="ignore", divide="ignore"):
+        reduced = np.where(fit.freedom > 0, fit.chi2 / np.maximum(fit.freedom, 1), np.nan)
+    covariance = fit.covariance + _of_d0(temperature, constants)
+    return _on_culet(
+        fit.sigma, covariance, second, reduced, rotation, lambda values: values.reshape(shape), constants, other
+    )
+
+
+def traction_of_spectra(
+    found: StressOfRun, constants: StressSusceptibility = BARSON_2017, other: StressSusceptibility = HSIEH_2019
+) -> Traction:
+    """Return the traction of a stress that was fitted to the spectra of several biases."""
+    fit = found.fit
+    lines = [
+        (group, one.field + extra, low, high)
+        for one, extra, places in zip(found.spectra, fit.extra, found.places(), strict=True)
+        for group, (low, high) in enumerate(places)
+    ]
+    # what other susceptibilities make of the same lines; how well those are known does not matter to that
+    err = np.full(len(fit.sigma), 1e5)
+    second = fit_stress([PairObservation(*line, err, err) for line in lines], fit.d0, other).sigma
+    covariance = fit.covariance + _of_d0(found.temperature, constants)
+    return _on_culet(fit.sigma, covariance, second, fit.chi2_reduced, found.rotation, found.image, constants, other)
+
+
+def _of_d0(temperature: float, constants: StressSusceptibility) -> FloatArray:
+    """Return the covariance (6, 6) that not knowing D0 better than published curves agree gives the stress.
+
+    A change of D0 looks like a pressure: δσ = δD0/(3 a1) along all axes.
+    """
+    apart = float(zero_field_splitting(temperature) - zero_field_splitting(temperature, "cambria2023"))
+    pressure = np.array([1.0, 1.0, 1.0, 0.0, 0.0, 0.0]) * apart / (3 * constants.a1)
+    return np.outer(pressure, pressure)
+
+
+def _on_culet(
+    sigma: FloatArray,
+    covariance: FloatArray,
+    second: FloatArray,
+    reduced: FloatArray,
+    rotation: FloatArray,
+    image: Callable[[FloatArray], FloatArray],
+    constants: StressSusceptibility,
+    other: StressSusceptibility,
+) -> Traction:
+    vector, spread = traction(sigma, covariance, rotation)
+    compared, _ = traction(second, covariance, rotation)
+    tau, other_tau = (np.hypot(v[:, 0], v[:, 1]) for v in (vector, compared))
     with np.errstate(invalid="ignore", divide="ignore"):
         direction = vector[:, :2] / tau[:, None]
-        tau_err = np.sqrt(np.einsum("pi,pij,pj->p", direction, covariance[:, :2, :2], direction))
-        err = np.sqrt(np.einsum("pii->pi", covariance))
-        reduced = np.where(fit.freedom > 0, fit.chi2 / np.maximum(fit.freedom, 1), np.nan)
-
-    def image(values: FloatArray) -> FloatArray:
-        return values.reshape(shape)
-
+        tau_err = np.sqrt(np.einsum("pi,pij,pj->p", direction, spread[:, :2, :2], direction))
+        err = np.sqrt(np.einsum("pii->pi", spread))
     return Traction(
         sigma_zz=image(vector[:, 2]),
         sigma_xz=image(vector[:, 0]),
@@ -148,7 +182,7 @@ def traction_maps(
         sigma_xz_err=image(err[:, 0]),
         sigma_yz_err=image(err[:, 1]),
         tau_err=image(tau_err),
-        sigma_zz_systematic=image(np.abs(second[:, 2] - vector[:, 2])),
+        sigma_zz_systematic=image(np.abs(compared[:, 2] - vector[:, 2])),
         tau_systematic=image(np.abs(other_tau - tau)),
         chi2_reduced=image(reduced),
         constants=constants,
@@ -163,7 +197,7 @@ def find_pairs(run: RunData) -> tuple[list[GroupPair], float]:
     that its attribute ``group`` names, or of several groups with the group's number at the end of the name
     (``f_minus_0`` … ``f_plus_3_err``).
     """
-    points = [p for p in run.points if p.purpose == PURPOSE and "field_vector" in p.attrs]
+    points = traction_points(run)
     pairs = [pair for point in points for pair in _pairs(point)]
     temperature = float(np.mean([p.temperature for p in points])) if points else float("nan")
     return pairs, temperature
@@ -189,88 +223,5 @@ def measure_traction(run: RunData) -> Traction | None:
         return None
     if pairs:
         return traction_maps(pairs, temperature, run.loading)
-    points = [p for p in run.points if p.purpose == PURPOSE and "field_vector" in p.attrs and p.frames]
-    if len(points) < _FEWEST or run.spectra is None:
-        return None
-    return traction_from_spectra(run, points)
-
-
-def traction_from_spectra(
-    run: RunData,
-    points: Sequence[MapPoint],
-    constants: StressSusceptibility = BARSON_2017,
-    other: StressSusceptibility = HSIEH_2019,
-) -> Traction:
-    """Fit the stored spectra of several biases together (`fit_stress_spectra`) and return the traction on the culet.
-
-    Pixels are averaged where an image has more than `_MOST` along an edge; maps have the image's shape nevertheless.
-    """
-    loading = run.loading
-    assert loading is not None
-    rotation = crystal_rotation(loading.crystal_azimuth, loading.miscut, loading.miscut_azimuth, loading.mirrored)
-    image = next(iter(points[0].maps.values())).shape
-    bin_by = max(1, -(-max(image) // _MOST))
-    shape = (image[0] // bin_by, image[1] // bin_by)
-    spectra = [_binned(run, point, rotation, shape, bin_by) for point in points]
-    d0 = float(zero_field_splitting(float(np.mean([p.temperature for p in points]))))
-    fit = fit_stress_spectra(spectra, shape, loading.nominal_pressure, d0, rotation, constants)
-    vector, covariance = traction(fit.sigma, fit.covariance, rotation)
-    second, _ = traction(_with_others(spectra, fit, d0, constants, other), fit.covariance, rotation)
-    tau, other_tau = (np.hypot(v[:, 0], v[:, 1]) for v in (vector, second))
-    direction = vector[:, :2] / tau[:, None]
-    tau_err = np.sqrt(np.einsum("pi,pij,pj->p", direction, covariance[:, :2, :2], direction))
-    err = np.sqrt(np.einsum("pii->pi", covariance))
-
-    def whole(values: FloatArray) -> FloatArray:
-        grown = values.reshape(shape).repeat(bin_by, axis=0).repeat(bin_by, axis=1)
-        return np.pad(grown, [(0, n - m) for n, m in zip(image, grown.shape, strict=True)], constant_values=np.nan)
-
-    return Traction(
-        sigma_zz=whole(vector[:, 2]),
-        sigma_xz=whole(vector[:, 0]),
-        sigma_yz=whole(vector[:, 1]),
-        tau=whole(tau),
-        sigma_zz_err=whole(err[:, 2]),
-        sigma_xz_err=whole(err[:, 0]),
-        sigma_yz_err=whole(err[:, 1]),
-        tau_err=whole(tau_err),
-        sigma_zz_systematic=whole(np.abs(second[:, 2] - vector[:, 2])),
-        tau_systematic=whole(np.abs(other_tau - tau)),
-        chi2_reduced=whole(fit.chi2_reduced),
-        constants=constants,
-        other=other,
-    )
-
-
-def _binned(run: RunData, point: MapPoint, rotation: FloatArray, shape: tuple[int, int], bin_by: int) -> BiasSpectra:
-    """Return a point's spectra as electrons, averaged over squares of pixels."""
-    assert run.spectra is not None
-    rows, columns = (a.ravel() for a in np.mgrid[: shape[0] * bin_by, : shape[1] * bin_by])
-    found = run.spectra(point.index, rows, columns)
-    gain = float(point.attrs.get("camera_gain") or 1.0)
-    light = gain * (found.signal - float(point.attrs.get("camera_offset") or 0.0))
-    # the noise is stored as that of one electron per count
-    squares = gain * found.noise**2
-
-    def mean(values: FloatArray) -> FloatArray:
-        blocks = values.reshape(-1, shape[0], bin_by, shape[1], bin_by).mean(axis=(2, 4))
-        return np.ascontiguousarray(blocks.reshape(len(values), -1).T)
-
-    field = rotation @ np.asarray(point.attrs["field_vector"], dtype=np.float64)
-    return BiasSpectra(field, found.frequency, mean(light), np.sqrt(mean(squares)) / bin_by)
-
-
-def _with_others(
-    spectra: Sequence[BiasSpectra],
-    fit: SpectralFit,
-    d0: float,
-    constants: StressSusceptibility,
-    other: StressSusceptibility,
-) -> FloatArray:
-    """Return the stress that other susceptibilities make of the lines found."""
-    observed = []
-    for one, extra in zip(spectra, fit.extra, strict=True):
-        lines = stress_lines(fit.sigma, one.field + extra, d0, constants).place
-        err = np.full(lines.shape[-1], 1e5)
-        observed += [PairObservation(g, one.field + extra, low, high, err, err) for g, (low, high) in enumerate(lines)]
-    return fit_stress(observed, d0, other).sigma
+    found = fit_stress_of_run(run)
+    return None if found is None else traction_of_spectra(found)

@@ -17,6 +17,7 @@ from nvscope.analysis.load import load_run
 from nvscope.analysis.remnant import remnant_field
 from nvscope.analysis.results import analyse_series
 from nvscope.analysis.series import Series, find_series
+from nvscope.analysis.stress_of_run import traction_points
 from nvscope.analysis.traction import measure_traction
 from nvscope.analysis.transition import TransitionStatus, fit_transition
 from nvscope.analysis.zero_field import zero_field_maps
@@ -72,7 +73,7 @@ def validate_run(run_dir: Path) -> Validation:
     for series in find_series(run):
         rows += _compare_series(reader, run, series, static, snapshots, inside, outside)
     rows += _compare_remnant(reader, run, snapshots, inside, outside)
-    rows += _compare_traction(reader, run, static, inside, outside)
+    rows += _compare_traction(reader, run, static, snapshots, inside, outside)
     if not rows:
         raise DataError(f"{run_dir}: no mapped point has a matching truth")
     return Validation(run.path.name, tuple(rows))
@@ -101,9 +102,8 @@ def true_state(reader: RunReader, snapshots: xr.Dataset, number: int) -> xr.Data
     if not during.size and not before.size:
         return None
     state = snapshots.isel(snapshot=during if during.size else before[-1:]).mean("snapshot")
-    shifts = [commit.shift for commit in reader.point(number).commits if commit.shift is not None]
-    if shifts:  # the maps show where everything was when the run's first image was taken
-        y, x = np.mean(shifts, axis=0)
+    y, x = _moved_back(reader, number)
+    if (y, x) != (0.0, 0.0):  # the maps show where everything was when the run's first image was taken
         moved = {
             name: (("y", "x"), registered(values.values, (float(y), float(x))))
             for name, values in state.items()
@@ -111,6 +111,13 @@ def true_state(reader: RunReader, snapshots: xr.Dataset, number: int) -> xr.Data
         }
         state = state.assign(moved)
     return state
+
+
+def _moved_back(reader: RunReader, number: int) -> tuple[float, float]:
+    """Return how far (y, x; pixels) a point's images were moved back, on the mean."""
+    shifts = [commit.shift for commit in reader.point(number).commits if commit.shift is not None]
+    y, x = np.mean(shifts, axis=0) if shifts else (0.0, 0.0)
+    return float(y), float(x)
 
 
 def half_splitting_bound(reader: PointReader, point: MapPoint) -> FloatArray:
@@ -204,19 +211,40 @@ def _compare_remnant(
 
 
 def _compare_traction(
-    reader: RunReader, run: RunData, static: xr.Dataset, inside: Mask, outside: Mask
+    reader: RunReader, run: RunData, static: xr.Dataset, snapshots: xr.Dataset, inside: Mask, outside: Mask
 ) -> list[Comparison]:
     found = measure_traction(run)
     if found is None or "sigma_zz" not in static:
         return []
+    true = _true_traction(reader, run, static, snapshots)
     rows = []
     for quantity, measured, err in (
         ("sigma_zz", found.sigma_zz, found.sigma_zz_err),
         ("tau", found.tau, found.tau_err),
     ):
-        true = np.asarray(static[quantity].values, dtype=np.float64)
         for region, mask in (("outside", outside), ("inside", inside)):
             if mask.any():
                 # the stated uncertainties are the bound: the fit is efficient, and its lines' errors come from photons
-                rows.append(compare(quantity, "Pa", region, measured, true, err, err, mask))
+                rows.append(compare(quantity, "Pa", region, measured, true[quantity], err, err, mask))
     return rows
+
+
+def _true_traction(reader: RunReader, run: RunData, static: xr.Dataset, snapshots: xr.Dataset) -> dict[str, FloatArray]:
+    """Return σ_ZZ and τ as a pixel sees them: where the cell was in the image, and from the mean of the shear's parts.
+
+    A line answers to the mean stress in its pixel. Where the shear turns within one, its size is not the mean size.
+    """
+    moves = []
+    for point in traction_points(run):
+        state = true_state(reader, snapshots, point.index)
+        if state is None or run.loading is None:
+            continue
+        back = _moved_back(reader, point.index)
+        pitch = run.loading.field_of_view / max(static["sigma_zz"].shape)
+        moves.append([back[0] - float(state["shift_y"]) / pitch, back[1] - float(state["shift_x"]) / pitch])
+    y, x = np.mean(moves, axis=0) if moves else (0.0, 0.0)
+    zz, xz, yz = (
+        registered(np.asarray(static[name].values, dtype=np.float64), (float(y), float(x))).astype(np.float64)
+        for name in ("sigma_zz", "sigma_xz", "sigma_yz")
+    )
+    return {"sigma_zz": zz, "tau": np.hypot(xz, yz)}

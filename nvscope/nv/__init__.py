@@ -22,6 +22,7 @@ from nvscope.nv.stress import (
     rotate_tensor,
     stress_coupling,
 )
+from nvscope.nv.stress_lines import StressLines, coupling_matrix, six_numbers, stress_lines, tensor
 from nvscope.nv.temperature import zero_field_splitting
 from nvscope.nv.traction import PairObservation, StressFit, fit_stress, stress_from_splittings, traction
 
@@ -37,7 +38,9 @@ __all__ = [
     "PairObservation",
     "StressCoupling",
     "StressFit",
+    "StressLines",
     "StressSusceptibility",
+    "coupling_matrix",
     "crystal_rotation",
     "expected_center",
     "expected_half_splitting",
@@ -50,9 +53,12 @@ __all__ = [
     "line_windows",
     "miscut_rotation",
     "rotate_tensor",
+    "six_numbers",
     "stress_coupling",
     "stress_from_splittings",
+    "stress_lines",
     "susceptibility",
+    "tensor",
     "traction",
     "transitions",
     "window_frequencies",

@@ -15,42 +15,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nvscope.nv.constants import BARSON_2017, GAMMA, StressSusceptibility
-from nvscope.nv.hamiltonian import S_X, S_Y, S_Z, hamiltonian
-from nvscope.nv.stress import GROUP_FRAMES, in_group_frames, stress_coupling
+from nvscope.nv.stress import GROUP_FRAMES
+from nvscope.nv.stress_lines import coupling_matrix, lines_of_group, tensor
 
 FloatArray = NDArray[np.float64]
 
-_PAIRS = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
 _STEPS = 40
-_OPERATORS = np.stack([S_Z @ S_Z, S_Y @ S_Y - S_X @ S_X, S_X @ S_Y + S_Y @ S_X])
-
-
-def tensor(six: ArrayLike) -> FloatArray:
-    """Return stresses given as six numbers, shape (..., 6), as matrices, shape (..., 3, 3)."""
-    values = np.asarray(six, dtype=np.float64)
-    result = np.empty((*values.shape[:-1], 3, 3))
-    for index, (i, j) in enumerate(_PAIRS):
-        result[..., i, j] = result[..., j, i] = values[..., index]
-    return result
-
-
-def six_numbers(sigma: ArrayLike) -> FloatArray:
-    """Return symmetric matrices, shape (..., 3, 3), as six numbers, shape (..., 6)."""
-    s = np.asarray(sigma, dtype=np.float64)
-    return np.stack([s[..., i, j] for i, j in _PAIRS], axis=-1)
-
-
-def coupling_matrix(constants: StressSusceptibility = BARSON_2017) -> FloatArray:
-    """Return the linear map from six stress numbers (crystal frame) to Π_Z, Π_X, Π_Y of all groups, shape (4, 3, 6)."""
-    units = in_group_frames(tensor(np.eye(6)))
-    coupling = stress_coupling(units, constants)
-    return np.stack([coupling.pi_z, coupling.pi_x, coupling.pi_y], axis=1)
 
 
 def stress_from_splittings(
@@ -152,7 +127,6 @@ def fit_stress(
     start : array_like, shape (pixel, 6), optional
         First guess; by default from the lines themselves, which needs every group once near its own axis.
     """
-    matrix = coupling_matrix(constants)
     sigma = np.array(_first_guess(observations, d0, constants) if start is None else start, dtype=np.float64)
     measured, weight = _data(observations)
     covariance = np.full((len(sigma), 6, 6), np.nan)
@@ -165,7 +139,7 @@ def fit_stress(
         index = np.flatnonzero(active)
         if not index.size:
             break
-        model, jacobian = _lines_and_slopes(observations, trial[index], index, d0, matrix)
+        model, jacobian = _lines_and_slopes(observations, trial[index], index, d0, constants)
         w = weight[:, index]
         residual = measured[:, index] - model
         chi2 = (w * residual**2).sum(0)
@@ -194,10 +168,9 @@ def _data(observations: Sequence[PairObservation]) -> tuple[FloatArray, FloatArr
     return np.where(good, lines, 0.0), np.where(good, 1 / np.where(good, errors, 1.0) ** 2, 0.0)
 
 
-def _own_field(observation: PairObservation, index: NDArray[np.intp]) -> FloatArray:
+def _field(observation: PairObservation, index: NDArray[np.intp]) -> FloatArray:
     field = np.asarray(observation.field, dtype=np.float64)
-    field = field if field.ndim == 1 else field[index]
-    return np.asarray(field @ GROUP_FRAMES[observation.group].T)
+    return field if field.ndim == 1 else field[index]
 
 
 def _lines_and_slopes(
@@ -205,65 +178,10 @@ def _lines_and_slopes(
     sigma: FloatArray,
     index: NDArray[np.intp],
     d0: float,
-    matrix: FloatArray,
+    constants: StressSusceptibility,
 ) -> tuple[FloatArray, FloatArray]:
-    lines, slopes = [], []
-    for observation in observations:
-        rows = matrix[observation.group]
-        pi_z, pi_x, pi_y = (sigma @ row for row in rows)
-        levels, states = np.linalg.eigh(hamiltonian(d0 + pi_z, _own_field(observation, index), pi_x, pi_y))
-        # ∂E_n/∂Π = ⟨n|∂H/∂Π|n⟩
-        slope = np.einsum("pin,oij,pjn->npo", states.conj(), _OPERATORS, states).real
-        for upper in (1, 2):
-            lines.append(levels[:, upper] - levels[:, 0])
-            slopes.append((slope[upper] - slope[0]) @ rows)
-    return np.array(lines), np.array(slopes)
-
-
-class StressLines(NamedTuple):
-    """Both lines of all groups under some stresses: `place` (Hz, shape (4, 2, pixel)) and its slopes.
-
-    `by_stress`, shape (4, 2, pixel, 6), is in Hz/Pa; `by_field`, shape (4, 2, pixel, 3), in Hz/T, crystal frame.
-    """
-
-    place: FloatArray
-    by_stress: FloatArray
-    by_field: FloatArray
-
-
-def stress_lines(
-    sigma: ArrayLike, field: ArrayLike, d0: float, constants: StressSusceptibility = BARSON_2017
-) -> StressLines:
-    """Return the lines of all groups and their derivatives, exactly (Hellmann–Feynman).
-
-    Parameters
-    ----------
-    sigma : array_like, shape (pixel, 6)
-        Stress (Pa), crystal frame.
-    field : array_like, shape (3,)
-        Magnetic field (T), crystal frame.
-    d0 : float
-        Zero-field splitting without stress (Hz).
-    """
-    six = np.asarray(sigma, dtype=np.float64)
-    matrix = coupling_matrix(constants)
-    spins = GAMMA * np.stack([S_X, S_Y, S_Z])
-    place, by_stress, by_field = (
-        np.empty((4, 2, len(six))),
-        np.empty((4, 2, len(six), 6)),
-        np.empty((4, 2, len(six), 3)),
-    )
-    for group, rows in enumerate(matrix):
-        own = np.broadcast_to(GROUP_FRAMES[group] @ np.asarray(field, dtype=np.float64), (len(six), 3))
-        pi_z, pi_x, pi_y = (six @ row for row in rows)
-        levels, states = np.linalg.eigh(hamiltonian(d0 + pi_z, own, pi_x, pi_y))
-        stress = np.einsum("pin,oij,pjn->npo", states.conj(), _OPERATORS, states).real
-        magnetic = np.einsum("pin,oij,pjn->npo", states.conj(), spins, states).real
-        for upper in (1, 2):
-            place[group, upper - 1] = levels[:, upper] - levels[:, 0]
-            by_stress[group, upper - 1] = (stress[upper] - stress[0]) @ rows
-            by_field[group, upper - 1] = (magnetic[upper] - magnetic[0]) @ GROUP_FRAMES[group]
-    return StressLines(place, by_stress, by_field)
+    found = [lines_of_group(o.group, sigma, _field(o, index), d0, constants) for o in observations]
+    return np.concatenate([lines.place for lines in found]), np.concatenate([lines.by_stress for lines in found])
 
 
 def _invert(normal: FloatArray, damping: FloatArray) -> FloatArray:
@@ -289,7 +207,7 @@ def _first_guess(observations: Sequence[PairObservation], d0: float, constants: 
             pixels = len(observations[0].f_minus)
             return np.full((pixels, 6), np.nan)
         index = np.arange(len(own[0].f_minus))
-        fields = [np.broadcast_to(_own_field(o, index), (index.size, 3)) for o in own]
+        fields = [np.broadcast_to(_field(o, index) @ GROUP_FRAMES[group].T, (index.size, 3)) for o in own]
         across = [float(np.hypot(f[:, 0], f[:, 1]).mean()) for f in fields]
         pick = int(np.argmin(across))
         pair, field = own[pick], GAMMA * fields[pick]

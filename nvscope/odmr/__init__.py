@@ -4,19 +4,15 @@ from nvscope.odmr.cache import kernel_cache
 
 with kernel_cache():  # numba decides where a kernel is kept when the kernel is defined
     from nvscope.odmr.fitting import fit
-    from nvscope.odmr.groups import Biased, GroupFit, fit_groups
     from nvscope.odmr.noise import PoissonNoise
     from nvscope.odmr.pair_about import PairAbout, fit_pair_about
     from nvscope.odmr.result import FitStatus, ODMRFit
 
 __all__ = [
-    "Biased",
     "FitStatus",
-    "GroupFit",
     "ODMRFit",
     "PairAbout",
     "PoissonNoise",
     "fit",
-    "fit_groups",
     "fit_pair_about",
 ]

@@ -8,6 +8,7 @@ import pytest
 from nvscope.analysis.refit import refit_run
 from nvscope.analysis.validate import true_state
 from nvscope.config import find_config
+from nvscope.errors import DataError
 from nvscope.store.reader import RunReader
 
 SCRIPT = Path(__file__).with_name("acquisition_script.py")
@@ -159,6 +160,12 @@ def test_refitting_gives_the_same_map(run, points):
         # of the search, and both fits stop where a step would gain less than 1e-3 in χ², some 0.05 σ from the minimum
         assert np.nanmedian(np.abs(difference)) < 0.02
         assert np.nanquantile(np.abs(difference), 0.99) < 0.15
+
+
+def test_eight_lines_are_not_looked_for_in_two_windows(run, points):
+    number = points[1]["adaptive"].number
+    with pytest.raises(DataError, match=rf"need one window.*points {number} were swept"):
+        refit_run(run.directory, "groups", lines=8, points=[number])
 
 
 def test_the_estimate_is_within_a_tenth(run, points):

@@ -23,7 +23,7 @@ from nvscope.nv import (
     stress_from_splittings,
     traction,
 )
-from nvscope.nv.traction import six_numbers, tensor
+from nvscope.nv.stress_lines import six_numbers, tensor
 
 GPA = 1e9
 D0 = 2877.01e6

@@ -62,10 +62,10 @@ def test_traction_of_a_run(together):
     rng = np.random.default_rng(1)
     rotation = crystal_rotation(LOADING.crystal_azimuth, LOADING.miscut, LOADING.miscut_azimuth, LOADING.mirrored)
     if together:
-        points = [traction_point(1, 20 * GAUSS * np.array([0.8, 0.6, 0.0]), range(4), 2e5, rng)]
+        points = [traction_point(1, 20 * GAUSS * np.array([0.8, 0.6, 0.0]), range(4), 1e6, rng)]
     else:
         axes = group_axes_in_culet(rotation)
-        points = [traction_point(i, 20 * GAUSS * axes[i], [i], 2e5, rng) for i in range(4)]
+        points = [traction_point(i, 20 * GAUSS * axes[i], [i], 1e6, rng) for i in range(4)]
     pairs, temperature = find_pairs(run_of(*points))
     assert len(pairs) == 4
     assert temperature == 150.0
@@ -75,11 +75,12 @@ def test_traction_of_a_run(together):
     for name, i, j in (("sigma_zz", 2, 2), ("sigma_xz", 0, 2), ("sigma_yz", 1, 2)):
         pull = (getattr(found, name) - true[..., i, j]) / getattr(found, f"{name}_err")
         assert abs(pull.mean()) < 0.15
+        # lines are known to 1 MHz, so that not knowing D0 to better than 0.2 MHz hardly counts
         assert np.quantile(np.abs(pull), 0.683) == pytest.approx(1, abs=0.15)
     tau = np.hypot(true[..., 0, 2], true[..., 1, 2])
     clear = tau > 6 * found.tau_err
     assert clear.mean() > 0.5
-    assert np.median(np.abs(found.tau - tau)[clear]) / GPA < 0.05
+    assert np.median(np.abs(found.tau - tau)[clear]) / GPA < 0.15  # 0.1 GPa of noise
     # with the other susceptibilities shear changes by a third or so, normal stress by little
     assert np.median((found.tau_systematic / tau)[clear]) == pytest.approx(0.35, abs=0.1)
     assert np.median(found.sigma_zz_systematic) / GPA < 0.8
