@@ -73,6 +73,12 @@ def crystal_frame(loading: Loading) -> FloatArray:
     return crystal_rotation(loading.crystal_azimuth, loading.miscut, loading.miscut_azimuth, loading.mirrored)
 
 
+def splitting_without_stress(temperature: float) -> tuple[float, float]:
+    """Return D0 (Hz) for a stress in absolute terms: the mean of two published curves, and half their difference."""
+    one, other = float(zero_field_splitting(temperature)), float(zero_field_splitting(temperature, "cambria2023"))
+    return (one + other) / 2, abs(one - other) / 2
+
+
 def fit_stress_of_run(run: RunData, constants: StressSusceptibility = BARSON_2017) -> StressOfRun | None:
     """Fit the spectra of all biases together; None without a loading or with fewer than three biases."""
     points = [p for p in traction_points(run) if p.frames]
@@ -84,7 +90,7 @@ def fit_stress_of_run(run: RunData, constants: StressSusceptibility = BARSON_201
     shape = (image[0] // bin_by, image[1] // bin_by)
     spectra = tuple(_binned(run, point, rotation, shape, bin_by) for point in points)
     temperature = float(np.mean([p.temperature for p in points]))
-    d0 = float(zero_field_splitting(temperature))
+    d0 = splitting_without_stress(temperature)[0]
     fit = fit_stress_spectra(spectra, shape, run.loading.nominal_pressure, d0, rotation, constants)
     return StressOfRun(tuple(points), spectra, fit, rotation, temperature, shape, (image[0], image[1]))
 

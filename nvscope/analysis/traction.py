@@ -10,7 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nvscope.analysis.dataset import MapPoint, RunData
-from nvscope.analysis.stress_of_run import StressOfRun, crystal_frame, fit_stress_of_run, traction_points
+from nvscope.analysis.stress_of_run import (
+    StressOfRun,
+    crystal_frame,
+    fit_stress_of_run,
+    splitting_without_stress,
+    traction_points,
+)
 from nvscope.config import Loading
 from nvscope.errors import DataError
 from nvscope.nv import (
@@ -20,7 +26,6 @@ from nvscope.nv import (
     StressSusceptibility,
     fit_stress,
     traction,
-    zero_field_splitting,
 )
 
 FloatArray = NDArray[np.float64]
@@ -118,7 +123,7 @@ def traction_maps(
         )
         for pair in pairs
     ]
-    d0 = float(zero_field_splitting(temperature))
+    d0 = splitting_without_stress(temperature)[0]
     fit = fit_stress(observed, d0, constants)
     second = fit_stress(observed, d0, other).sigma
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -147,12 +152,12 @@ def traction_of_spectra(
 
 
 def _of_d0(temperature: float, constants: StressSusceptibility) -> FloatArray:
-    """Return the covariance (6, 6) that not knowing D0 better than published curves agree gives the stress.
+    """Return the covariance (6, 6) that not knowing D0 better gives the stress.
 
     A change of D0 looks like a pressure: δσ = δD0/(3 a1) along all axes.
     """
-    apart = float(zero_field_splitting(temperature) - zero_field_splitting(temperature, "cambria2023"))
-    pressure = np.array([1.0, 1.0, 1.0, 0.0, 0.0, 0.0]) * apart / (3 * constants.a1)
+    err = splitting_without_stress(temperature)[1]
+    pressure = np.array([1.0, 1.0, 1.0, 0.0, 0.0, 0.0]) * err / (3 * constants.a1)
     return np.outer(pressure, pressure)
 
 

@@ -21,10 +21,12 @@ _ROUGH, _INDIFFERENT = 4.0, 9.0
 """How many errors from its neighbours a pixel is rough, and how much χ² a smooth solution may cost."""
 _RESCUES, _GAIN = 4, 1.0
 """Times that pixels which fit badly are tried again from their neighbours, and the χ² that must gain."""
-_FLOORS = (2e-3, 2e-3, 1e-3, 5e-4)
-"""What a depth may be off (of the baseline) from that of its block, and then from that of its neighbours. With much
-freedom lines that are hardly seen turn noise into depth, and then into a place; with little, pixels cannot leave what
-their block wrongly had."""
+_FLOORS = (2e-3, 2e-3, 1e-3, 5e-4, 5e-4)
+"""What a depth may be off (of the baseline) from that of its block, and then, again and again, from that of its
+neighbours. With much freedom lines that are hardly seen turn noise into depth, and then into a place; with little,
+pixels cannot leave what their block wrongly had. What is shared follows within a few rounds."""
+_WIDE = 11
+"""Pixels over which own widths are the same: more than the edges over which stress smears them."""
 _WELL, _TOGETHER = 0.95, 2
 """Share of the pixels that say what is shared, and how often they and it are improved in turn."""
 
@@ -68,9 +70,10 @@ def fit_stress_spectra(
     fine.expect(np.array([spread(d, grid, shape) for d in depth]), start[:, 6:], _FLOORS[0])
     found = _solve(fine, start, shape, shared)
     for floor in _FLOORS[1:]:
+        assumed_less = found.theta[:, :6].copy()
         theta = follow_gradients(fine, found.theta, shared, shape)
         depth = fine.evaluate(theta, every, shared).depth
-        fine.expect(np.stack([median(d, shape) for d in depth]), median(theta[:, 6:], shape), floor)
+        fine.expect(np.stack([median(d, shape) for d in depth]), median(theta[:, 6:], shape, _WIDE), floor)
         fine.broaden_by_power(shared)
         found = _solve(fine, theta, shape, shared)
         for _ in range(_TOGETHER):
@@ -83,6 +86,9 @@ def fit_stress_spectra(
     # where the spectra are not as the model has them, the stress is no better known than they are fitted
     reduced = found.chi2 / fine.freedom
     covariance *= np.where(found.chi2 > _allowed(fine.freedom), reduced, 1.0)[:, None, None]
+    # how far the stress of a neighbourhood has gone with what is assumed of depths
+    leant = median(found.theta[:, :6] - assumed_less, shape)
+    covariance += leant[:, :, None] * leant[:, None, :]
     covariance[~fine.measured] = np.nan
     return StressMap(
         sigma=np.where(fine.measured[:, None], found.theta[:, :6] * GPA, np.nan),

@@ -54,8 +54,8 @@ def median(values: FloatArray, shape: Shape, size: int = 5) -> FloatArray:
 
 
 def slopes(values: FloatArray, shape: Shape) -> tuple[FloatArray, FloatArray]:
-    """How fast columns of (pixel, n) change along y and x, per pixel; single pixels that stand out do not count."""
-    images = median(values, shape, 3).reshape(*shape, -1)
+    """How fast columns of (pixel, n) change along y and x, per pixel."""
+    images = values.reshape(*shape, -1)
     y, x = (np.asarray(np.gradient(images, axis=axis)) if shape[axis] > 1 else np.zeros_like(images) for axis in (0, 1))
     return y.reshape(values.shape), x.reshape(values.shape)
 
