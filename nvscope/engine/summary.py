@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from nvscope.config.polygons import Vertices, union_mask
 from nvscope.devices.sink import MapSummary
 from nvscope.stream.messages import Maps
+from nvscope.stream.region_error import median_b_err
 
 _LINES = ("f_minus", "f_plus", "contrast_minus", "contrast_plus", "width_minus", "width_plus")
 _PIXELS = 256
@@ -18,7 +19,7 @@ _PIXELS = 256
 
 
 def summarize(maps: Maps, arrays: list[NDArray[Any]], region: Sequence[Vertices] = ()) -> MapSummary:
-    """Return medians over the pixels whose lines were fitted; that of δB over those in the region that matters.
+    """Return medians over the pixels whose lines were fitted, and the error of B that the region that matters has.
 
     Parameters
     ----------
@@ -27,14 +28,14 @@ def summarize(maps: Maps, arrays: list[NDArray[Any]], region: Sequence[Vertices]
     arrays : list of ndarray
         One (y, x) array per name.
     region : sequence of polygons
-        Vertices (x, y) as fractions of the image; none, or none with a fitted pixel: the whole image.
+        Vertices (x, y) as fractions of the image; none, or none with a pixel in it: the whole image.
     """
     by_name = dict(zip(maps.names, arrays, strict=True))
     fitted = np.isfinite(by_name["b_z_err"]) if "b_z_err" in by_name else np.zeros(maps.shape, bool)
     inside = union_mask(region, maps.shape) if region else np.ones(maps.shape, bool)
-    if not (fitted & inside).any():
+    if not inside.any():
         inside = np.ones(maps.shape, bool)
-    chosen = fitted & inside
+    chosen = fitted & inside if (fitted & inside).any() else fitted  # lines from elsewhere are better than none
 
     def median(name: str, where: NDArray[np.bool_] | None = None) -> float:
         values = by_name.get(name)
@@ -47,7 +48,7 @@ def summarize(maps: Maps, arrays: list[NDArray[Any]], region: Sequence[Vertices]
     return MapSummary(
         center=median("center"),
         half_splitting=median("half_splitting"),
-        b_err=median("b_z_err", chosen),
+        b_err=median_b_err(by_name, inside),
         fitted_fraction=float(maps.summary.get("fitted_fraction", 0.0)),
         extra=dict(maps.summary),
         region_fraction=float(fitted[inside].mean()),

@@ -76,6 +76,21 @@ def test_the_error_of_b_is_that_of_the_region_of_interest() -> None:
     assert summarize(maps, [errors], [outside]).b_err == pytest.approx(3e-5)
 
 
+def test_pixels_not_fitted_yet_keep_the_error_from_its_target() -> None:
+    errors, status = np.full((4, 4), 1e-5, np.float32), np.zeros((4, 4), np.float32)
+    errors[:2], status[:2] = np.nan, 2
+    maps = Maps(0, 1, False, 0.0, (4, 4), ["b_z_err", "status"], {})
+    assert summarize(maps, [errors, status]).b_err == np.inf  # half of them: the best ones alone are not the region
+    errors[1, 3] = 9e-5
+    assert summarize(maps, [errors, status]).b_err == pytest.approx(5e-5)
+    status[0] = 4  # no light there: nothing to wait for
+    assert summarize(maps, [errors, status]).b_err == pytest.approx(1e-5)
+    upper = [(0.0, 0.0), (1.0, 0.0), (1.0, 0.5), (0.0, 0.5)]
+    assert summarize(maps, [errors, status], [upper]).b_err == np.inf
+    status[:] = 4
+    assert np.isnan(summarize(maps, [np.full_like(errors, np.nan), status]).b_err)
+
+
 def test_control_with_keys_answers_only_who_has_them(tmp_path) -> None:
     shared = make_keys(tmp_path / "lab.toml")
     with pytest.raises(ConfigError, match="already"):

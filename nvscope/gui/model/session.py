@@ -33,6 +33,7 @@ from nvscope.stream.messages import (
     PointOpened,
     RunStatus,
 )
+from nvscope.stream.region_error import median_b_err
 
 _MOST_COLUMNS = 64
 _FROM_STATUS = ("frames_per_second", "pixels_per_second", "fitted_fraction")
@@ -158,20 +159,17 @@ class Session(Record):
         if known is None:
             known = PointRecord(message.point, "odmr", message.rig_time, shape=message.shape)
         self.points[message.point] = known.mapped(message)
-        if "median_b_err" in message.summary:
-            self._sample("median_b_err", message.rig_time, self._b_err(message, arrays))
+        if math.isfinite(error := self._b_err(message, arrays)):
+            self._sample("median_b_err", message.rig_time, error)
         if "lost" in message.summary:
             self._sample("lost_frames", message.rig_time, message.summary["lost"])
         self._touch("maps", "points")
 
     def _b_err(self, message: Maps, arrays: Sequence[NDArray[Any]]) -> float:
-        """Return the median error of B that has to reach the target: in the region that matters if there is one."""
-        whole, region = message.summary["median_b_err"], self._region(message.point)
-        if not region or "b_z_err" not in message.names:
-            return whole
-        inside = arrays[message.names.index("b_z_err")][_region_mask(region, message.shape)]
-        inside = inside[np.isfinite(inside)]
-        return float(np.median(inside)) if inside.size else whole
+        """Return the error of B that has to reach the target: in the region that matters, as the run judges it."""
+        region = self._region(message.point)
+        inside = _region_mask(region, message.shape) if region else np.ones(message.shape, bool)
+        return median_b_err(dict(zip(message.names, arrays, strict=True)), inside)
 
     def _region(self, point: int) -> tuple[Vertices, ...]:
         """Return the polygons that averaging looks at: the region of interest drawn, else the sequence's own."""
