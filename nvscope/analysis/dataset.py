@@ -42,6 +42,8 @@ class MapPoint:
         Camera frames in it.
     final : bool
         Whether the maps contain all of the point's frames.
+    elsewhere : Path or None
+        The run it belongs to, where that is another one.
     """
 
     index: int
@@ -52,6 +54,12 @@ class MapPoint:
     maps: Mapping[str, NDArray[Any]]
     frames: int = 0
     final: bool = True
+    elsewhere: Path | None = None
+
+    @property
+    def residual(self) -> float:
+        """Field (T) that `field` counts although it is there without a current; 0 where none was measured."""
+        return float(self.attrs.get("residual_field", 0.0))
 
     @property
     def nominal_field(self) -> float:
@@ -102,6 +110,8 @@ class RunData:
         Polygons by name that were drawn, or that averaging looked at; vertices as fractions of the maps' size.
     start, duration : float
         Rig time of the first record and from there to the last (s), NaN if unknown.
+    references : tuple of MapPoint
+        Reference maps of another run that this one was told to use.
     spectra : callable
         ``spectra(point, rows, columns)`` returns frequencies (Hz) and mean signals per frame, shape
         (frequency, pixel), with their 1-σ noise; raises `DataError` if the point has none.
@@ -117,6 +127,7 @@ class RunData:
     regions: Mapping[str, tuple[Vertices, ...]] = field(default_factory=dict)
     start: float = float("nan")
     duration: float = float("nan")
+    references: tuple[MapPoint, ...] = ()
     spectra: Callable[[int, NDArray[np.intp], NDArray[np.intp]], Spectra] | None = field(default=None, repr=False)
 
     def mapped(self) -> tuple[MapPoint, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ def load_run(run_dir: Path) -> RunData:
     problems: list[str] = []
     info = _info(reader, problems)
     points = [_point(reader, number, problems) for number in reader.points]
+    references = _references(reader, problems)
     if reader.damaged_lines:
         problems.append(f"{reader.damaged_lines} lines of the journal are damaged and were left out")
     times = [line.rig_time for line in reader.journal if line.rig_time is not None]
@@ -51,6 +53,7 @@ def load_run(run_dir: Path) -> RunData:
             (line.data for line in reader.journal if line.kind == "region"),
             (point.attrs for point in points if point is not None),
         ),
+        references=references,
         start=times[0] if times else float("nan"),
         duration=times[-1] - times[0] if times else float("nan"),
         spectra=lambda number, rows, columns: read_spectra(reader.point(number), rows, columns),
@@ -98,6 +101,21 @@ class _LazyMaps(Mapping[str, NDArray[Any]]):
 
     def __len__(self) -> int:
         return len(self._arrays)
+
+
+def _references(reader: RunReader, problems: list[str]) -> tuple[MapPoint, ...]:
+    """Return the reference maps of the run that this one was told to use; where it was, or beside this one."""
+    for line in reversed(reader.lines("reference")):
+        path = Path(str(line.data.get("path", "")))
+        beside = reader.path.resolve().parent.parent / path.parent.name / path.name
+        try:
+            other = RunReader(path if path.is_dir() else beside)
+        except DataError as error:
+            problems.append(f"the reference run is not there any more: {error}")
+            continue
+        points = (_point(other, number, problems) for number in other.points)
+        return tuple(replace(p, elsewhere=other.path) for p in points if p is not None and p.purpose == "reference")
+    return ()
 
 
 def _point(reader: RunReader, number: int, problems: list[str]) -> MapPoint | None:

@@ -241,7 +241,8 @@ def _normalised(result: SeriesResult) -> str:
     reference = result.series.reference
     if reference is None:
         return "normalised by the applied field: no reference above Tc was taken"
-    return f"normalised by the map at {reference.temperature:.0f} K taken at the same current"
+    whose = f" of run {reference.elsewhere.name}" if reference.elsewhere is not None else ""
+    return f"normalised by the map at {reference.temperature:.0f} K{whose} taken at the same current"
 
 
 def _origin(run: RunData) -> str:

@@ -65,7 +65,8 @@ _NO_SERIES = ("reference", "rotate-field", "traction")
 def find_series(run: RunData) -> tuple[Series, ...]:
     """Group the mapped points of a run into series, longest first; points at zero field form none."""
     mapped = [p for p in run.mapped() if np.isfinite(p.temperature)]
-    references = [p for p in mapped if p.purpose == "reference"]
+    own = [p for p in mapped if p.purpose == "reference"]
+    others = [p for p in run.references if "b_z" in p.maps]
     groups: dict[str, list[list[MapPoint]]] = {}
     for point in mapped:
         if point.purpose in _NO_SERIES or not abs(point.field) > MIN_FIELD:
@@ -77,7 +78,7 @@ def find_series(run: RunData) -> tuple[Series, ...]:
             same_branch.append([point])
         else:
             latest.append(point)
-    series = [_series(title, group, references) for title, branch in groups.items() for group in branch]
+    series = [_series(title, group, own, others) for title, branch in groups.items() for group in branch]
     return tuple(sorted(series, key=lambda one: -len(one.points)))
 
 
@@ -87,19 +88,21 @@ def _alike(one: MapPoint, other: MapPoint) -> bool:
     return abs(abs(one.field) - abs(other.field)) <= _FIELD_MATCH * abs(one.field)
 
 
-def _series(title: str, group: Sequence[MapPoint], references: Sequence[MapPoint]) -> Series:
+def _series(title: str, group: Sequence[MapPoint], own: Sequence[MapPoint], others: Sequence[MapPoint]) -> Series:
     points = tuple(sorted(group, key=lambda p: p.temperature))
-    usable = [p for p in references if _alike(points[0], p)]
+    usable = [p for p in own if _alike(points[0], p)] or [p for p in others if _alike(points[0], p)]
     reference = min(usable, key=lambda p: abs(abs(p.field) - abs(points[0].field)), default=None)
     b, b_err = (np.stack([p.map(name) for p in points]) for name in ("b_z", "b_z_err"))
     if reference is None:
         ratios = [ratio_to_field(one, err, p.field) for one, err, p in zip(b, b_err, points, strict=True)]
     else:
         above, above_err = reference.map("b_z"), reference.map("b_z_err")
-        ratios = [
-            ratio_to_reference(one, err, above, above_err, p.field, reference.field)
-            for one, err, p in zip(b, b_err, points, strict=True)
-        ]
+        ratios = []
+        for one, err, p in zip(b, b_err, points, strict=True):
+            # a field at zero current that one of the two cancels, and the other does not know of, was there for both
+            unknown = p.residual - reference.residual
+            scale = reference.field / (reference.field + unknown)
+            ratios.append(ratio_to_reference(one, err, above * scale, above_err * scale, p.field, reference.field))
     return Series(
         title=title,
         field=float(np.median([abs(p.field) for p in points])),

@@ -161,7 +161,9 @@ def _compare_series(
     bound = np.stack([half_splitting_bound(r, p) for r, p in zip(points, series.points, strict=True)])
     s_bound = bound / GAMMA / np.abs(series.field)
     if series.reference is not None:
-        above = half_splitting_bound(reader.point(series.reference.index), series.reference)
+        elsewhere = series.reference.elsewhere
+        whose = reader if elsewhere is None else RunReader(elsewhere)
+        above = half_splitting_bound(whose.point(series.reference.index), series.reference)
         s_bound = np.hypot(s_bound, above / GAMMA / abs(series.field))
     rows = []
     for region, mask in (("outside", outside), ("inside", inside)):

@@ -38,6 +38,9 @@ def register(app: typer.Typer) -> None:
         pressure: PressureOption = None,
         settings: SetOption = None,
         calibration: CalibrationOption = None,
+        reference: Annotated[
+            Path | None, typer.Option(help="Run whose maps above Tc normalise s where this one takes none.")
+        ] = None,
         fault: FaultOption = None,
         runs: Annotated[Path, typer.Option(help="Folder that holds the run directories.")] = Path("runs"),
         note: Annotated[str, typer.Option(help="A note kept with the run.")] = "",
@@ -79,6 +82,10 @@ def register(app: typer.Typer) -> None:
         calibrations = tuple(read_calibration(path) for path in calibration or [])
         selection = select(rig, sample, loading, pressure, fault or [], calibrations)
         check_faults(selection, fault or [], lab)
+        if reference is not None:
+            from nvscope.engine.past import read_reference
+
+            read_reference(reference, selection.sample, selection.loading)
         shape = parse_pixels(pixels)
         arguments: list[str] = ["--rig", rig, "--sample", sample]
         for option, value in (("--loading", loading), ("--pressure", pressure), ("--pixels", pixels)):
@@ -100,6 +107,7 @@ def register(app: typer.Typer) -> None:
             lab_arguments=tuple(arguments),
             image_shape=shape,
             calibrations=calibrations,
+            reference=reference,
             listen=listening(listen, key),
         )
         if watch:

@@ -174,11 +174,11 @@ class MagnetDevice(Device[Magnet]):
 
     async def read(self) -> dict[str, Any]:
         """Read the field as bluesky wants it."""
-        return self._reading({f"{self.name}_field": await self.field()})
+        return self._reading({f"{self.name}_field": await self.field(), f"{self.name}_residual": self._residual})
 
     def units(self) -> Mapping[str, str]:
-        """Return the units of `read`."""
-        return {f"{self.name}_field": "T"}
+        """Return the units of `read`: the applied field, and how much of it is there at zero current."""
+        return {f"{self.name}_field": "T", f"{self.name}_residual": "T"}
 
     def estimate(self, value: Field | FieldVector | Residual, before: Assumed) -> Assumed:
         """Return what setting `value` is assumed to bring about."""
@@ -193,7 +193,7 @@ class MagnetDevice(Device[Magnet]):
 
     def predict(self, state: Assumed) -> dict[str, Any]:
         """Return the reading a plan would see."""
-        return self._reading({f"{self.name}_field": state.field})
+        return self._reading({f"{self.name}_field": state.field, f"{self.name}_residual": self._residual})
 
 
 def _gauss(vector: tuple[float, float, float]) -> str:

@@ -16,11 +16,13 @@ from numpy.typing import NDArray
 
 from nvscope.config import Loading, Sample
 from nvscope.engine.touched import last_touched
-from nvscope.errors import DataError
+from nvscope.errors import ConfigError, DataError
 from nvscope.history import Biography
 from nvscope.store.housekeeping import read_history
 from nvscope.store.layout import HISTORY, list_runs
 from nvscope.store.reader import RunReader
+
+FloatArray = NDArray[np.float64]
 
 LONGEST_GAP = 600.0
 """Rig seconds without a record that a history survives; the temperature stays regulated meanwhile."""
@@ -32,7 +34,7 @@ class Past:
 
     biography: Biography = field(default_factory=Biography)
     run: str = ""
-    reference: tuple[float, NDArray[np.float64], NDArray[np.float64]] | None = None
+    reference: tuple[float, FloatArray, FloatArray] | None = None
 
 
 def recall(runs: Path, this: Path, sample: Sample, loading: Loading, addresses: Mapping[str, str], now: float) -> Past:
@@ -79,7 +81,28 @@ def recall(runs: Path, this: Path, sample: Sample, loading: Loading, addresses: 
     return Past(found, before[-1].name, _reference(reader))
 
 
-def _reference(reader: RunReader) -> tuple[float, NDArray[np.float64], NDArray[np.float64]] | None:
+def read_reference(path: Path, sample: Sample, loading: Loading) -> tuple[float, FloatArray, FloatArray]:
+    """Return the last reference map of a run that another one shall be normalised by.
+
+    Raises
+    ------
+    ConfigError
+        If it is no run of the same sample in the same loading, or has no reference map.
+    """
+    try:
+        reader = RunReader(path)
+        info = reader.info
+    except DataError as error:
+        raise ConfigError(f"--reference {path}: {error}") from None
+    if info.sample.get("name") != sample.name or info.loading != loading.model_dump(mode="json"):
+        raise ConfigError(f"--reference {path}: is of another sample, loading or pressure than this run")
+    found = _reference(reader)
+    if found is None:
+        raise ConfigError(f"--reference {path}: has no map above Tc; nvscope run reference takes them")
+    return found
+
+
+def _reference(reader: RunReader) -> tuple[float, FloatArray, FloatArray] | None:
     """Return the last reference map of a run; None if it took none that can be read."""
     for number in reversed(reader.points):
         point = reader.point(number)

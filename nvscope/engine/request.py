@@ -26,6 +26,8 @@ class RunRequest:
         Camera image (y, x) of the simulated lab started for this run, in place of the rig's.
     calibrations : tuple of CalibrationFile
         What `rig` and `parameters` already contain; written to the journal.
+    reference : Path or None
+        Run whose reference maps normalise s where this one takes none.
     listen : Listen or None
         Where to be controlled and watched from other computers too.
     """
@@ -43,6 +45,7 @@ class RunRequest:
     lab_arguments: tuple[str, ...] = ()
     image_shape: tuple[int, int] | None = None
     calibrations: tuple[CalibrationFile, ...] = ()
+    reference: Path | None = None
     listen: Listen | None = None
 
     @property

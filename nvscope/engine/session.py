@@ -26,7 +26,7 @@ from nvscope.engine.connect import Connected, close_all, connect_all, refuse_hel
 from nvscope.engine.guardian import run_guardian
 from nvscope.engine.housekeeping import Housekeeping
 from nvscope.engine.link import RunLink
-from nvscope.engine.past import recall
+from nvscope.engine.past import read_reference, recall
 from nvscope.engine.planning import planning_rig
 from nvscope.engine.processes import LabProcess, Workers
 from nvscope.engine.progress import Progress
@@ -185,7 +185,11 @@ class Session:
         housekeeping.biography = past.biography
         if past.run:
             link.journal("history-continued", {"run": past.run})
-        screening = Screening(link.opened, past.reference)
+        reference = past.reference
+        if request.reference is not None:
+            reference = read_reference(request.reference, request.sample, request.loading)
+            link.journal("reference", {"path": str(request.reference.resolve())})
+        screening = Screening(link.opened, reference)
         link.on_maps = screening.take
         rig = assemble(
             request.rig, request.sample, request.loading, instruments, link, self._clock, housekeeping.observe

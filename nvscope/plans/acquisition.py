@@ -182,8 +182,9 @@ def _region(rig: RigDevices, name: str | None) -> tuple[Vertices, ...]:
 
 def _conditions(rig: RigDevices) -> Plan:
     temperature = yield from value_of(rig.cryostat, "temperature")
-    field = yield from value_of(rig.magnet, "field")
-    return {"temperature": temperature, "field": field}
+    reading = yield from bps.read(rig.magnet)
+    field, residual = (reading[f"{rig.magnet.name}_{key}"]["value"] for key in ("field", "residual"))
+    return {"temperature": temperature, "field": field, "residual_field": residual}
 
 
 def _record(rig: RigDevices) -> Plan:

@@ -32,10 +32,14 @@ class Parameters(ProtocolSettings):
 
 
 def plan(rig: RigDevices, p: Parameters) -> Plan:
-    """Zero-field cool into the lowest field, then only ever raise it."""
+    """References at every field, zero-field cool into the lowest, then only ever raise it."""
     fields = [float(field) for field in np.linspace(p.lowest, p.highest, p.points)]
     yield from bps.open_run({"sequence": "hc1"})
     windows = yield from begin_normal(rig, p, fields[0])
+    above = windows
+    for before, field in pairwise(fields):  # s is told against a map at the same current
+        yield from ramp_field(rig, field, p.field_rate)
+        above = yield from odmr_map(rig, "reference", p, above.at_field(before, field), claim=p.claim("normal", field))
 
     def protocol() -> Plan:
         here = yield from zero_field_cool(rig, p, windows, fields[0])

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from nvscope.analysis.load import load_run
 from nvscope.analysis.refit import refit_run
+from nvscope.analysis.series import find_series
 from nvscope.analysis.validate import true_state, validate_run
 from nvscope.store.reader import RunReader
 
@@ -137,6 +139,22 @@ def test_calibrations_find_what_the_lab_is_made_of(run):
         assert np.degrees(turn["axis"]) == pytest.approx(0.94, abs=0.25 + 4 * np.degrees(turn["axis_err"]))
         assert turn["amplitude"] == pytest.approx(97.1e-4, abs=0.5e-4)
         assert len([r for r in turn["resistance"] if r is not None]) == 7
+
+
+def test_a_reference_serves_the_runs_that_follow(run, nvscope, s1, tmp_path):
+    name, done = run
+    if name != "reference":
+        return
+    lab = ("--pressure", "23 GPa", "--lab", str(s1.addresses_file))
+    again = nvscope("run", "odmr", *SMALL, *lab, "--reference", str(done.directory), runs=tmp_path)
+    assert again.code == 0, again.output
+    (series,) = find_series(load_run(again.directory))
+    assert series.reference.elsewhere == done.directory.resolve()
+    # still well above Tc in the same field: 1000 pixels, each good to 0.005
+    assert np.nanmedian(series.s) == pytest.approx(1, abs=0.001)
+    other = nvscope("run", "odmr", *SMALL, *lab, "--sample", "s2", "--reference", str(done.directory), runs=tmp_path)
+    assert other.code == 2
+    assert "of another sample, loading or pressure" in " ".join(other.output.split())
 
 
 def test_what_was_calibrated_serves_the_next_run(run, nvscope, s1, tmp_path):

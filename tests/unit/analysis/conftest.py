@@ -131,6 +131,7 @@ def write_run(
     cut_last: bool = False,
     fitted: bool = False,
     regions: Iterable[dict[str, Any]] = (),
+    normalised_by: Path | None = None,
 ) -> Path:
     """Write a run directory.
 
@@ -151,6 +152,8 @@ def write_run(
     )  # fmt: skip
     writer = RunWriter(run)
     writer.entry(JournalEntry("state", 100.0, {"state": "running"}))
+    if normalised_by is not None:
+        writer.entry(JournalEntry("reference", 120.0, {"path": str(normalised_by)}))
     for region in regions:
         writer.entry(JournalEntry("region", 150.0, region))
     plan = [("find-lines", NORMAL)] + ([("reference", NORMAL)] if reference else [])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -95,6 +96,35 @@ def test_places_and_local_tc_are_the_made_up_ones(run_writer, flake):
     error = (result.tc_map.tc - sample.local_tc)[deep]
     assert np.nanmedian(np.abs(error)) < 2.0
     assert np.isfinite(error).mean() > 0.9
+
+
+def test_a_reference_of_another_run_normalises_s(run_writer, flake, tmp_path):
+    sample = flake()
+    other = run_writer(sample)
+    data = load_run(run_writer(sample, reference=False, normalised_by=other))
+    (series,) = find_series(data)
+    assert series.reference is not None
+    assert series.reference.elsewhere == other
+    truth = np.stack([sample.s(t) for t in series.temperature])
+    assert abs(np.nanmean((series.s - truth) / series.s_err)) < 0.1
+    # the other run did not know of 0.35 G at zero current, this one counts it: its coil carried that much less
+    residual = 0.35e-4
+    knowing = replace(
+        data, points=tuple(replace(p, attrs={**p.attrs, "residual_field": residual}) for p in data.points)
+    )
+    (corrected,) = find_series(knowing)
+    expected = series.s * (1 + residual / series.field)
+    assert np.nanmax(np.abs(corrected.s - expected)) < 2e-5
+    # taken along with the run it belongs to, it is found beside it
+    moved = other.parent.with_name("elsewhere")
+    assert f"normalised by the map at {series.reference.temperature:.0f} K" in make_report(data.path).read_text("utf-8")
+    other.rename(moved)
+    gone = load_run(data.path)
+    assert gone.references == ()
+    assert any("reference run is not there any more" in text for _, text in gone.warnings)
+    moved.rename(other)
+    own = load_run(run_writer(sample, normalised_by=other))
+    assert find_series(own)[0].reference.elsewhere is None  # a run's own comes first
 
 
 BOX = [[11 / 32, 11 / 32], [21 / 32, 11 / 32], [21 / 32, 21 / 32], [11 / 32, 21 / 32]]
