@@ -30,6 +30,10 @@ _NOISE = 0.4
 _ABOVE = 30.0
 """How far above that a wave must be to count."""
 _REFINEMENTS = 6
+_FEWEST_WAVES = 8
+"""Waves that must be in both images: a line through fewer says little, and nothing of how wrong it is."""
+_SIGNIFICANT = 4.0
+"""Standard errors a shift must be away from none: what stands still is not interpolated."""
 _CLOSE = 0.002
 """Pixels between two steps at which the shift counts as found."""
 _NOTHING = 1e-9
@@ -42,6 +46,8 @@ _STILL = 0.01
 
 def shift_between(image: NDArray[Any], anchor: NDArray[Any]) -> tuple[float, float]:
     """Return how far `image` has moved against `anchor`, (y, x) in pixels, to a small part of one.
+
+    Where it is within its own uncertainty, direction by direction, or where there is too little to follow, it is 0.
 
     Parameters
     ----------
@@ -62,17 +68,20 @@ def shift_between(image: NDArray[Any], anchor: NDArray[Any]) -> tuple[float, flo
     if not (np.ptp(first) > _NOTHING and np.ptp(then) > _NOTHING):
         return 0.0, 0.0
     # the window stands still while the scene moves: once moved back, what is left is told without its pull
-    shift = _correlate(then, first, whole=True)
+    shift, err = _correlate(then, first, whole=True)
     for _ in range(_REFINEMENTS):
-        rest = _correlate(np.nan_to_num(registered(then, (shift[0], shift[1]))), first, whole=False)
+        rest, err = _correlate(np.nan_to_num(registered(then, (shift[0], shift[1]))), first, whole=False)
         shift = shift + rest
         if np.abs(rest).max() < _CLOSE:
             break
+    shift = np.where(np.abs(shift) > np.maximum(_STILL, _SIGNIFICANT * err), shift, 0.0)
     return float(shift[0]), float(shift[1])
 
 
-def _correlate(image: NDArray[np.floating], anchor: NDArray[np.float64], *, whole: bool) -> NDArray[np.float64]:
-    """Return the shift (y, x) between two flat images, one step; with `whole` it may be many pixels."""
+def _correlate(
+    image: NDArray[np.floating], anchor: NDArray[np.float64], *, whole: bool
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the shift (y, x) between two flat images, one step, and its error; with `whole` it may be many pixels."""
     window = np.multiply.outer(*(np.hanning(n + 2)[1:-1] for n in image.shape))
     one, other = (fft.rfft2(x * window) for x in (image, anchor))
     ky = fft.fftfreq(image.shape[0])[:, None]
@@ -84,8 +93,8 @@ def _correlate(image: NDArray[np.floating], anchor: NDArray[np.float64], *, whol
     # the noise and the pixels' own pattern are white: what is found among the fastest waves is beneath the slower too
     floor = float(np.mean(size[speed > _NOISE]))
     used = (waves >= _SLOWEST) & (speed <= _FASTEST) & (size > _ABOVE * floor)
-    if not used.any():
-        return np.zeros(2)
+    if np.count_nonzero(used) < _FEWEST_WAVES:
+        return np.zeros(2), np.full(2, np.inf)
     cross = np.where(used, cross, 0)
     shift = np.zeros(2)
     if whole:
@@ -96,8 +105,13 @@ def _correlate(image: NDArray[np.floating], anchor: NDArray[np.float64], *, whol
     weight = size[used]
     k = np.stack([np.broadcast_to(k, used.shape)[used] for k in (ky, kx)])
     left = np.angle(cross[used] * np.exp(2j * np.pi * (shift @ k)))
-    slope = np.linalg.lstsq((weight * k) @ k.T, (weight * k) @ left, rcond=1e-9)[0]
-    return np.asarray(shift - slope / (2 * np.pi))
+    inverse = np.linalg.pinv((weight * k) @ k.T, rcond=1e-9)
+    slope = inverse @ ((weight * k) @ left)
+    # what the phases scatter by about the line, each with its own weight
+    rest = (weight * k) * (left - slope @ k)
+    alike = weight.sum() ** 2 / (weight**2).sum()  # as good as so many of equal weight
+    err = np.sqrt(np.diag(inverse @ (rest @ rest.T) @ inverse) * alike / max(alike - 2, 0.5))
+    return np.asarray(shift - slope / (2 * np.pi)), np.asarray(err / (2 * np.pi))
 
 
 def _smooth(image: NDArray[np.float64]) -> NDArray[np.float64]:

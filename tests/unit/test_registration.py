@@ -40,6 +40,19 @@ def test_images_without_anything_in_them_have_not_moved():
         shift_between(np.zeros((8, 32)), np.zeros((8, 32)))
 
 
+def test_what_stands_still_is_left_alone():
+    """Noise alone moves no image; neither does a scene in which there is next to nothing to follow."""
+    rng = np.random.default_rng(4)
+    still = [
+        shift_between(*(rng.poisson(100 * 20_000 * scene((48, 48))).astype(float) for _ in "ab")) for _ in range(30)
+    ]
+    # few waves carry the scene, so that the errors have the tails of Student's t: 5 of these 60 beyond four of them
+    assert np.count_nonzero(still) <= 9
+    assert np.abs(still).max() < 0.02
+    bare = np.exp(-(((np.mgrid[:48, :48] / 48 - 0.5) ** 2).sum(axis=0)) / 0.5)
+    assert shift_between(rng.poisson(2e6 * bare).astype(float), rng.poisson(2e6 * bare).astype(float)) == (0.0, 0.0)
+
+
 @pytest.mark.parametrize("shift", [(0.3, -0.45), (-1.7, 0.25), (2.0, -3.0)])
 def test_moving_back(shift):
     first, then = scene((64, 64)), scene((64, 64), shift)
