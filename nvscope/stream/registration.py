@@ -30,6 +30,8 @@ _NOISE = 0.4
 _ABOVE = 30.0
 """How far above that a wave must be to count."""
 _REFINEMENTS = 6
+_WHITE = math.pi / 4
+"""Mean size of the cross-power of two noises over the power of either, near enough."""
 _FEWEST_WAVES = 8
 """Waves that must be in both images: a line through fewer says little, and nothing of how wrong it is."""
 _SIGNIFICANT = 4.0
@@ -67,21 +69,32 @@ def shift_between(image: NDArray[Any], anchor: NDArray[Any]) -> tuple[float, flo
     first, then = (np.asarray(x, np.float64) / float(np.mean(x)) / beam - 1 for x in (anchor, image))
     if not (np.ptp(first) > _NOTHING and np.ptp(then) > _NOTHING):
         return 0.0, 0.0
+    shift, err, floor = _correlate(then, first)
+    if not _moved(shift, err).any():  # what there is may be as broad as the window, which no refinement would move
+        return 0.0, 0.0
     # the window stands still while the scene moves: once moved back, what is left is told without its pull
-    shift, err = _correlate(then, first, whole=True)
     for _ in range(_REFINEMENTS):
-        rest, err = _correlate(np.nan_to_num(registered(then, (shift[0], shift[1]))), first, whole=False)
+        rest, err, _ = _correlate(np.nan_to_num(registered(then, (shift[0], shift[1]))), first, floor)
         shift = shift + rest
         if np.abs(rest).max() < _CLOSE:
             break
-    shift = np.where(np.abs(shift) > np.maximum(_STILL, _SIGNIFICANT * err), shift, 0.0)
+    shift = np.where(_moved(shift, err), shift, 0.0)
     return float(shift[0]), float(shift[1])
 
 
+def _moved(shift: NDArray[np.float64], err: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return in which direction a shift is beyond its uncertainty, and worth interpolating for."""
+    return np.asarray(np.abs(shift) > np.maximum(_STILL, _SIGNIFICANT * err))
+
+
 def _correlate(
-    image: NDArray[np.floating], anchor: NDArray[np.float64], *, whole: bool
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the shift (y, x) between two flat images, one step, and its error; with `whole` it may be many pixels."""
+    image: NDArray[np.floating], anchor: NDArray[np.float64], floor: float | None = None
+) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
+    """Return the shift (y, x) between two flat images, one step, its error, and the noise in a wave.
+
+    Given a `floor` of noise the shift is small; without it, it may be many pixels, and the noise is what is found among
+    the fastest waves: an image that was interpolated has less there.
+    """
     window = np.multiply.outer(*(np.hanning(n + 2)[1:-1] for n in image.shape))
     one, other = (fft.rfft2(x * window) for x in (image, anchor))
     ky = fft.fftfreq(image.shape[0])[:, None]
@@ -91,10 +104,12 @@ def _correlate(
     cross = one * other.conj()
     size = np.abs(cross)
     # the noise and the pixels' own pattern are white: what is found among the fastest waves is beneath the slower too
-    floor = float(np.mean(size[speed > _NOISE]))
+    whole = floor is None
+    if floor is None:
+        floor = float(np.mean(size[speed > _NOISE]))
     used = (waves >= _SLOWEST) & (speed <= _FASTEST) & (size > _ABOVE * floor)
     if np.count_nonzero(used) < _FEWEST_WAVES:
-        return np.zeros(2), np.full(2, np.inf)
+        return np.zeros(2), np.full(2, np.inf), floor
     cross = np.where(used, cross, 0)
     shift = np.zeros(2)
     if whole:
@@ -107,11 +122,13 @@ def _correlate(
     left = np.angle(cross[used] * np.exp(2j * np.pi * (shift @ k)))
     inverse = np.linalg.pinv((weight * k) @ k.T, rcond=1e-9)
     slope = inverse @ ((weight * k) @ left)
-    # what the phases scatter by about the line, each with its own weight
+    # what the phases scatter by about the line, each with its own weight; few waves may agree by chance, so that what
+    # white noise makes of a phase is counted as well
     rest = (weight * k) * (left - slope @ k)
     alike = weight.sum() ** 2 / (weight**2).sum()  # as good as so many of equal weight
-    err = np.sqrt(np.diag(inverse @ (rest @ rest.T) @ inverse) * alike / max(alike - 2, 0.5))
-    return np.asarray(shift - slope / (2 * np.pi)), np.asarray(err / (2 * np.pi))
+    scatter = inverse @ (rest @ rest.T) @ inverse * (alike / max(alike - 2, 0.5))
+    err = np.sqrt(np.diag(scatter + floor / _WHITE * inverse))
+    return np.asarray(shift - slope / (2 * np.pi)), np.asarray(err / (2 * np.pi)), floor
 
 
 def _smooth(image: NDArray[np.float64]) -> NDArray[np.float64]:
