@@ -30,14 +30,14 @@ _NOISE = 0.4
 _ABOVE = 30.0
 """How far above that a wave must be to count."""
 _REFINEMENTS = 6
-_WHITE = math.pi / 4
-"""Mean size of the cross-power of two noises over the power of either, near enough."""
 _FEWEST_WAVES = 8
 """Waves that must be in both images: a line through fewer says little, and nothing of how wrong it is."""
 _SIGNIFICANT = 4.0
 """Standard errors a shift must be away from none: what stands still is not interpolated."""
 _CLOSE = 0.002
 """Pixels between two steps at which the shift counts as found."""
+_SETTLED = 0.05
+"""Share of a shift that may be left over at the end."""
 _NOTHING = 1e-9
 """Relative contrast below which there is nothing in an image."""
 _REACH = 4
@@ -70,21 +70,17 @@ def shift_between(image: NDArray[Any], anchor: NDArray[Any]) -> tuple[float, flo
     if not (np.ptp(first) > _NOTHING and np.ptp(then) > _NOTHING):
         return 0.0, 0.0
     shift, err, floor = _correlate(then, first)
-    if not _moved(shift, err).any():  # what there is may be as broad as the window, which no refinement would move
-        return 0.0, 0.0
+    rest = shift
     # the window stands still while the scene moves: once moved back, what is left is told without its pull
     for _ in range(_REFINEMENTS):
         rest, err, _ = _correlate(np.nan_to_num(registered(then, (shift[0], shift[1]))), first, floor)
         shift = shift + rest
         if np.abs(rest).max() < _CLOSE:
             break
-    shift = np.where(_moved(shift, err), shift, 0.0)
-    return float(shift[0]), float(shift[1])
-
-
-def _moved(shift: NDArray[np.float64], err: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Return in which direction a shift is beyond its uncertainty, and worth interpolating for."""
-    return np.asarray(np.abs(shift) > np.maximum(_STILL, _SIGNIFICANT * err))
+    # what is as broad as the window, or stands still, is not where it was put: the same is left over every time
+    settled = np.abs(rest) < np.maximum(_CLOSE, _SETTLED * np.abs(shift))
+    moved = settled & (np.abs(shift) > np.maximum(_STILL, _SIGNIFICANT * err))
+    return float(shift[0]) if moved[0] else 0.0, float(shift[1]) if moved[1] else 0.0
 
 
 def _correlate(
@@ -122,12 +118,10 @@ def _correlate(
     left = np.angle(cross[used] * np.exp(2j * np.pi * (shift @ k)))
     inverse = np.linalg.pinv((weight * k) @ k.T, rcond=1e-9)
     slope = inverse @ ((weight * k) @ left)
-    # what the phases scatter by about the line, each with its own weight; few waves may agree by chance, so that what
-    # white noise makes of a phase is counted as well
+    # what the phases scatter by about the line, each with its own weight
     rest = (weight * k) * (left - slope @ k)
     alike = weight.sum() ** 2 / (weight**2).sum()  # as good as so many of equal weight
-    scatter = inverse @ (rest @ rest.T) @ inverse * (alike / max(alike - 2, 0.5))
-    err = np.sqrt(np.diag(scatter + floor / _WHITE * inverse))
+    err = np.sqrt(np.diag(inverse @ (rest @ rest.T) @ inverse) * alike / max(alike - 2, 0.5))
     return np.asarray(shift - slope / (2 * np.pi)), np.asarray(err / (2 * np.pi)), floor
 
 
