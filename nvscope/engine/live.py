@@ -13,33 +13,30 @@ import math
 import os
 import tempfile
 import threading
-import time
-from collections import deque
 from collections.abc import Coroutine, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
 
 from nvscope.clock import WallClock
 from nvscope.config import Loading, Rig, Sample
 from nvscope.config.assign import changed
 from nvscope.config.stored import texts
-from nvscope.devices.sharpness import FEWEST_FRAMES, sharpness
 from nvscope.engine.connect import close_all, connect_all, refuse_held
 from nvscope.engine.guardian import run_guardian
 from nvscope.engine.hands import ByHand, Hands
 from nvscope.engine.listen import Listen
+from nvscope.engine.live_camera import FRAME_BYTES, LiveCamera
 from nvscope.engine.processes import LabProcess, Workers, read_addresses
 from nvscope.engine.safe_state import make_safe
 from nvscope.engine.wishes import describe
 from nvscope.errors import DataError, InstrumentError, NvscopeError
 from nvscope.stream.control import Control, ControlServer, Reply, RunInfo, announce
-from nvscope.stream.messages import Finish, Frame, Heartbeat, HistoryRow, JournalEntry, RunStatus
+from nvscope.stream.messages import Finish, Heartbeat, HistoryRow, JournalEntry, RunStatus
 from nvscope.stream.sockets import Sender
 from nvscope.stream.viewing import Publisher, Publishers
 
@@ -47,12 +44,7 @@ _LAB_START = 60.0
 _CALL = 30.0
 """Wall seconds a request may take: every call of it is bounded by its worker."""
 _SAFE = 20.0
-_FRAMES = 100_000
-"""Frames the camera is armed for at a time."""
-_FRAME_BYTES = 2 * 512 * 512
-_SHOW = 1 / 30
 _STATUS, _READ = 0.2, 1.0
-_RETRY = 1.0
 
 
 @dataclass(frozen=True)
@@ -81,12 +73,10 @@ class LiveSession:
         self._ending: asyncio.Event | None = None
         self._stop = threading.Event()
         self._values: dict[str, float] = {}
-        self._frames = 0
-        self._rate = 0.0
         self._state = "starting"
         self._one_at_a_time = asyncio.Lock()
         self._newest: RunStatus | None = None
-        self._newest_images: deque[NDArray[np.uint16]] = deque(maxlen=FEWEST_FRAMES)
+        self._camera: LiveCamera | None = None
 
     def execute(self) -> dict[str, str]:
         """Hold the instruments until told to stop; returns how each came into its safe state.
@@ -101,7 +91,7 @@ class LiveSession:
             refuse_held(self.request.rig, by_name, self.request.source)
             instruments = connect_all(self.request.rig, by_name, self._clock, self.request.source)
             stack.callback(close_all, instruments)
-            self._publisher = Publishers(Publisher.bind("viewers", frame_bytes=_FRAME_BYTES))
+            self._publisher = Publishers(Publisher.bind("viewers", frame_bytes=FRAME_BYTES))
             stack.callback(self._publisher.close, 0.5)
             self._guardian = Sender.bind("the guardian", frame_bytes=1024, budget=1 << 16)
             stack.callback(self._guardian.close)
@@ -112,7 +102,7 @@ class LiveSession:
             held = [item.address for item in instruments.values()]
             info = RunInfo(self.name, "", os.getpid(), server.endpoint, self._publisher.endpoint, "live", held)
             if (listen := self.request.listen) is not None:
-                stack.callback(listen.open(self.control, self._publisher, info, _FRAME_BYTES).close)
+                stack.callback(listen.open(self.control, self._publisher, info, FRAME_BYTES).close)
             stack.callback(announce(info).unlink, missing_ok=True)
             request = self.request
             self._introduce()
@@ -160,7 +150,8 @@ class LiveSession:
         if self._stop.is_set():
             self._ending.set()
         self._state = "running"
-        tasks = [asyncio.create_task(work) for work in (self._watch_camera(), self._read(), self._report())]
+        self._camera = LiveCamera(self._need(), self._publisher, self._clock, partial(self._say, "warning"))
+        tasks = [asyncio.create_task(work) for work in (self._camera.work(), self._read(), self._report())]
         self.ready.set()
         try:
             await self._ending.wait()
@@ -184,48 +175,6 @@ class LiveSession:
                 return await make_safe(instruments)
         except TimeoutError:
             return {"all": f"no answer within {_SAFE:g} s"}
-
-    async def _watch_camera(self) -> None:
-        """Run the camera while it is wanted, as it is wanted, and show what comes."""
-        hands = self._need()
-        armed: tuple[float, float] | None = None
-        counted, since = 0, time.monotonic()
-        while True:
-            wanted = hands.settings
-            try:
-                if not wanted.camera:
-                    if armed is not None:
-                        await hands.call("camera", hands.camera.disarm)
-                    armed, self._rate = None, 0.0
-                    await asyncio.sleep(0.05)
-                    continue
-                if armed != (wanted.exposure, wanted.gain):
-                    await hands.call("camera", hands.camera.disarm)
-                    await hands.call("camera", hands.camera.set_exposure, wanted.exposure)
-                    await hands.call("camera", lambda: hands.camera.arm(_FRAMES, external=False))
-                    armed = (wanted.exposure, wanted.gain)
-                    self._newest_images.clear()
-                    counted, since = 0, time.monotonic()
-                frames = await hands.call("camera", hands.camera.pop, 0.05)
-                if frames:
-                    counted += len(frames)
-                    self._show(frames[-1].image, reference=not wanted.microwave)
-                if (passed := time.monotonic() - since) > 1.0:
-                    self._rate, counted, since = counted / passed, 0, time.monotonic()
-                if counted and frames and frames[-1].number >= _FRAMES - 1:
-                    armed = None
-            except (InstrumentError, DataError) as error:
-                armed = None
-                self._say("warning", f"camera: {error}")
-                await asyncio.sleep(_RETRY)
-
-    def _show(self, image: NDArray[np.uint16], *, reference: bool) -> None:
-        self._frames += 1
-        self._newest_images.append(image)
-        if self._publisher.wants_frame(_SHOW):
-            height, width = image.shape
-            frame = Frame(0, 0, 0, 0, self._frames, reference, self._clock.now(), (height, width))
-            self._publisher.send(frame, image)
 
     async def _read(self) -> None:
         """Read what an operator looks at; what fails is said once, until it works again."""
@@ -258,20 +207,14 @@ class LiveSession:
 
     async def _focus(self) -> None:
         """Read where the focus is, and say how sharp the newest frames are: by hand one focuses with it, or a knob."""
-        hands, images = self._need(), list(self._newest_images)
+        hands = self._need()
         self._values["focus_sharpness"] = math.nan
-        if len(images) >= FEWEST_FRAMES and len({image.shape for image in images}) == 1:
+        if self._camera is not None:
             with contextlib.suppress(DataError):  # in the dark, nothing is sharp
-                found = await asyncio.to_thread(sharpness, np.stack(images), self.request.rig.detector.offset)
-                self._values["focus_sharpness"] = found[0]
+                self._values["focus_sharpness"] = await self._camera.sharpness(self.request.rig.detector.offset)
         if hands.devices.focus is not None:
-            self._values.update(
-                {
-                    key: float(one["value"])
-                    for key, one in (await hands.devices.focus.read()).items()
-                    if key == "focus_position"
-                }
-            )
+            read = await hands.devices.focus.read()
+            self._values["focus_position"] = float(read["focus_position"]["value"])
 
     def _introduce(self) -> None:
         """Tell viewers what is held, and where the sample should be in the image."""
@@ -286,7 +229,7 @@ class LiveSession:
     async def _report(self) -> None:
         while True:
             self._emit()
-            self._guardian.try_send(Heartbeat("run", {"frames": self._frames}))
+            self._guardian.try_send(Heartbeat("run", {"frames": 0 if self._camera is None else self._camera.frames}))
             await asyncio.sleep(_STATUS)
 
     def _emit(self) -> None:
@@ -294,7 +237,7 @@ class LiveSession:
         loading = self.request.loading
         values = {
             **self._values,
-            "frames_per_second": self._rate,
+            "frames_per_second": 0.0 if self._camera is None else self._camera.rate,
             "saturation": float(hands.saturation),
             "pixel_size": loading.field_of_view / hands.shape[1],
         }
