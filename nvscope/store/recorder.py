@@ -146,7 +146,7 @@ class _Process:
     def run(self) -> int:
         """Record until the run ends, one way or another."""
         while self._finish is None:
-            self._turn([self._source, self._maps])
+            self._turn([self._source] if self._recording.crowded else [self._source, self._maps])
             self._finish = self._finish or self._vanished()
         deadline = time.monotonic() + self._patience.fitter
         while not self._fitter_done and time.monotonic() < deadline:
@@ -193,7 +193,7 @@ class _Process:
                     elif not isinstance(received.message, Maps):
                         continue
                 self._recording.handle(received)
-                if self._disk.busy:
+                if self._disk.busy or self._recording.crowded:
                     return heard
         return heard
 

@@ -31,7 +31,7 @@ from nvscope.stream.order import FrameOrder
 from nvscope.stream.sockets import Received
 
 _MOST_HELD = 4
-"""Points whose maps are held in memory; beyond these the oldest are written as they are."""
+"""Points whose maps are held in memory; beyond these the oldest are written as they are, once their point is open."""
 
 
 class Recording:
@@ -180,13 +180,17 @@ class Recording:
             self._held[maps.point] = received
             self._write_maps()
 
+    @property
+    def crowded(self) -> bool:
+        """Whether no more maps should be handed in before more of the other messages: theirs are ahead of them."""
+        return len(self._held) > _MOST_HELD
+
     def _write_maps(self, *, last: bool = False) -> None:
         # maps come on another socket than frames: they may be early, before their point is opened here
         for point, received in list(self._held.items()):
             maps = received.message
             assert isinstance(maps, Maps)
-            crowded = len(self._held) > _MOST_HELD
-            if last or crowded or (maps.final and point in self._points):
+            if last or (point in self._points and (maps.final or self.crowded)):
                 images = dict(zip(maps.names, received.arrays, strict=True))
                 del self._held[point]
                 self._mapped.add(point)

@@ -257,6 +257,28 @@ def test_maps_that_were_never_final_are_kept_at_the_end(run: Run, run_dir: Path)
     assert not maps.attrs["final"]
 
 
+def test_maps_far_ahead_of_their_points_wait_for_them(run: Run, run_dir: Path) -> None:
+    """The fitter may be done with points whose opening is still on its way here, behind their frames."""
+    ready = run.wait(Ready)
+    assert isinstance(ready, Ready)
+    with Sender.connect(ready.endpoint) as fitter:
+        for point in range(12):
+            fitter.send(Maps(point, 1, True, 2.0, SHAPE, ["b_z"], {}), np.full(SHAPE, point, np.float32))
+        time.sleep(0.3)
+        for point in range(12):
+            run.send(opened(point))
+            run.send_block(point, 0)
+            run.send(PointClosed(point, 3.0))
+        while run.wait(Heartbeat).counts["maps"] < 12:  # type: ignore[attr-defined]
+            pass
+        fitter.send(Finished("fitter", {}))
+        assert run.finish() == 0
+    for point in range(12):
+        maps = RunReader(run_dir).point(point).maps()
+        assert maps is not None
+        assert (maps.b_z == point).all()
+
+
 def test_garbage_is_counted_and_noted(run: Run, run_dir: Path) -> None:
     ready = run.wait(Ready)
     assert isinstance(ready, Ready)
