@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nvscope.odmr.line_growth import grow_starts
 from nvscope.odmr.lines import fit_lines
 from nvscope.odmr.setup import Setup
 
@@ -40,8 +41,15 @@ class LineFit:
         part = slice(first, first + signal.shape[1])
         table = np.empty((signal.shape[1], self.rows))
         numbers = np.empty((signal.shape[1], 3), np.int32)
+        spectra = np.ascontiguousarray(signal.T, dtype=np.float64)
+        if s.lines > 2:
+            start = np.array(start) if len(start) else np.full((len(spectra), start.shape[1]), np.nan)
+            grow_starts(
+                s.x, spectra, root, s.weights.poisson, s.weights.known, s.shape.kind, self._offsets, s.lines, s.which,
+                s.degrees[1], s.bank.filters, self._starts, s.bounds, start,
+            )  # fmt: skip
         fit_lines(
-            s.x, np.ascontiguousarray(signal.T, dtype=np.float64), root, s.weights.poisson, s.weights.known,
+            s.x, spectra, root, s.weights.poisson, s.weights.known,
             s.shape.kind, self._offsets, s.lines, s.which, np.array(s.degrees), s.bank.filters, s.bank.overlap,
             self._starts, start, s.bounds, s.windows, s.needed, table, status[part], numbers,
         )  # fmt: skip

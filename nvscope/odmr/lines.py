@@ -13,7 +13,7 @@ from nvscope.odmr.setup import GAIN_SHARE
 from nvscope.odmr.shapes import SAFE_FAST
 from nvscope.odmr.varpro import CONVERGED, covariance, dot, fill_baseline, iterate
 
-__all__ = ["fit_lines"]
+__all__ = ["fit_lines", "weigh"]
 
 STRONG_CONTRAST = 0.03  # contrast above which Poisson weights must follow the spectrum
 
@@ -96,20 +96,10 @@ def fit_lines(
         for i in range(3):
             counts[p, i] = 0
         given = root_weight[p if root_weight.shape[0] > 1 else 0]
-        used, level, total = 0, 0.0, 0.0
-        for i in range(points):
-            value = spectra[p, i]
-            if math.isfinite(value) and math.isfinite(given[i]) and given[i] > 0.0:
-                used += 1
-                level += value * given[i] * given[i]
-                total += given[i] * given[i]
-                rw[i] = given[i]
-            else:
-                rw[i] = 0.0
+        used, level, total = weigh(spectra[p], given, rw)
         if used < degrees[0] + 1 + n + size + 1:
             status[p] = 4
             continue
-        level /= total
         scale = 1.0
         if poisson[0] > 0.0:
             variance = poisson[0] * level + poisson[1]
@@ -276,6 +266,20 @@ def fit_lines(
             status[p] = 3
         else:
             status[p] = 0
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=SAFE_FAST)
+def weigh(spectrum, given, root_weight):
+    """Copy the roots of usable points' weights, zero elsewhere; returns their number, weighted mean and weight."""
+    used, level, total = 0, 0.0, 0.0
+    for i in range(spectrum.size):
+        root_weight[i] = 0.0
+        if math.isfinite(spectrum[i]) and math.isfinite(given[i]) and given[i] > 0.0:
+            root_weight[i] = given[i]
+            used += 1
+            level += spectrum[i] * given[i] * given[i]
+            total += given[i] * given[i]
+    return used, level / total if total > 0.0 else 0.0, total
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=SAFE_FAST)
