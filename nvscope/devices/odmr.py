@@ -26,7 +26,7 @@ from nvscope.devices.status import TaskStatus
 from nvscope.devices.sweep_order import sweep_frames
 from nvscope.devices.sweeper import FramesLost, Sweeper
 from nvscope.errors import DataError
-from nvscope.stream.registration import shift_between
+from nvscope.stream.registration import FEWEST_PIXELS, shift_between
 
 __all__ = ["ClosePoint", "LineFinder", "OdmrDevice", "OpenPoint", "Request", "TakeBlock"]
 
@@ -169,7 +169,8 @@ class OdmrDevice(Device[Sweeper]):
     ) -> tuple[int | None, Seen]:
         request = point.request
         total = 0
-        seen = Seen(len(request.frequencies), self.role.shape if request.drift else None)
+        large = min(self.role.shape) >= FEWEST_PIXELS  # a smaller image shows nothing move
+        seen = Seen(len(request.frequencies), self.role.shape if request.drift and large else None)
         for sweep in range(point.sweeps, point.sweeps + sweeps):
             steps, off = sweep_frames(
                 counts,

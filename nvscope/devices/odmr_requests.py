@@ -12,7 +12,6 @@ from nvscope.config import Limits
 from nvscope.config.polygons import Crop, Vertices
 from nvscope.devices.sweep_order import ORDERS, REFERENCES, Order, Reference, frames_per_sweep
 from nvscope.errors import LimitError
-from nvscope.stream.registration import FEWEST_PIXELS
 
 _SCOUTING = 4
 """The first sweep of an adaptive point takes this many times fewer frames: it only has to show the lines."""
@@ -123,12 +122,6 @@ def check_point(point: OpenPoint, limits: Limits, shape: tuple[int, int] | None)
         raise LimitError(
             f"reference {point.reference!r} of {point.reference_frames} frames: choose one of "
             f"{', '.join(REFERENCES)} and at least one frame"
-        )
-    seen = shape if point.crop is None else (point.crop[3], point.crop[2])
-    if point.drift and seen is not None and min(seen) < FEWEST_PIXELS:
-        raise LimitError(
-            f"drift: an image of {seen[1]} x {seen[0]} pixels is too small to see it move; "
-            f"{FEWEST_PIXELS} x {FEWEST_PIXELS} at least, or drift = false"
         )
     if point.crop is not None and shape is not None:
         x, y, width, height = point.crop

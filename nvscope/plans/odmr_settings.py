@@ -69,7 +69,8 @@ class OdmrSettings(Frozen):
     )
     reference_frames: int = Described(default=1, ge=1, le=1000, description="how many of those each time")
     drift: bool = Described(
-        default=False, description="measure how far the image moves and move it back to the run's first map"
+        default=True,
+        description="measure how far the image moves, where it can be told, and move it back to the run's first map",
     )
     autofocus: Literal["never", "point"] = Described(
         default="never", description="point: find the sharpest image before every map, where the rig has a focus drive"

@@ -29,7 +29,7 @@ def plan(rig: RigDevices, p: Parameters) -> Plan:
     windows = yield from search(rig, p, 97e-4)
     target = None
     for name, changes in WAYS.items():
-        yield from odmr_map(rig, name, p.model_copy(update=changes), windows)
+        yield from odmr_map(rig, name, p.model_copy(update={"drift": False, **changes}), windows)
         target = target or (yield from value_of(rig.odmr, "b_err"))
     until = {**UNIFORM, "sampling": "adaptive", "until": target, "drift": True}
     yield from odmr_map(rig, "adaptive", p.model_copy(update=until), windows)

@@ -8,6 +8,7 @@ import pytest
 from nvscope.analysis.load import load_run
 from nvscope.analysis.series import find_series
 from nvscope.analysis.validate import validate_run
+from nvscope.analysis.zero_field import zero_field_maps
 
 COMMON = ("--pixels", "32x32", "--set", "temperatures=60 K, 100 K")
 
@@ -28,12 +29,31 @@ def main_job(nvscope, tmp_path_factory):
     return run
 
 
-def test_an_empty_cell_shows_the_applied_field_and_nothing_else(main_job):
-    done, _ = main_job("empty", "--set", "frames=8")
+EMPTY = """
+[[steps]]
+sequence = "zfc-fw"
+parameters = { temperatures = ["60 K", "100 K"] }
+[[steps]]
+sequence = "flux-trap"
+"""
+
+
+def test_an_empty_cell_shows_the_applied_field_and_nothing_else(nvscope, tmp_path):
+    (tmp_path / "empty.toml").write_text(EMPTY, encoding="utf-8")
+    program = ("--set", "program=empty.toml", "--pixels", "32x32")
+    done = nvscope("run", "overnight", "--sample", "empty", *program, runs=tmp_path)
+    assert done.code == 0, done.output
+    done.check_estimate()
+    assert {entry["data"]["verdict"] for entry in done.journal("certificate")} == {"valid"}
     validation = validate_run(done.directory)
     row = validation.row("s", "outside")
     assert abs(row.bias) <= 0.001
     assert row.scatter <= 1.1 * row.bound
+    # H = 0: a floor is what |B| stays below with probability 0.9; 700 pixels: 0.1 ± 0.011, and errors within 20 %
+    (zero,) = zero_field_maps(load_run(done.directory))
+    seen = np.isfinite(zero.remnant.b)
+    assert seen.mean() > 0.6
+    assert zero.remnant.detected[seen].mean() < 0.16
     # nothing to measure R on is a warning, not the end
     assert any("contact is open" in json.dumps(entry["data"]) for entry in done.journal("warning"))
 
