@@ -114,8 +114,8 @@ def test_drift_is_measured_stored_and_taken_out(points):
     moved = place("adaptive") - place("random")
     assert np.abs(moved).max() > 0.1
     shifts = np.array([commit.shift for commit in found["adaptive"].commits])
-    # the anchor is the first of two sweeps of that map, a tenth of a pixel from the mean of both
-    np.testing.assert_allclose(shifts.mean(axis=0), moved, atol=0.15)
+    # the anchor is the first of two sweeps of that map, some 10 s from the middle of both: 0.16 pixels of random walk
+    np.testing.assert_allclose(shifts.mean(axis=0), moved, atol=0.3)
     np.testing.assert_allclose(found["adaptive"].dataset()["shift"], shifts)
     np.testing.assert_allclose(found["adaptive"].shifts, shifts)
     assert found["uniform"].shifts is None
