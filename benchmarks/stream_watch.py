@@ -14,6 +14,7 @@ import numpy as np
 import psutil
 
 from nvscope.cli.watch_methods import methods
+from nvscope.gui.model.maps import MapStore
 from nvscope.gui.model.session import Session
 from nvscope.stream.messages import Frame
 from nvscope.stream.viewing import Subscriber
@@ -21,12 +22,15 @@ from nvscope.stream.viewing import Subscriber
 VIEW_INTERVAL = 1 / 30
 MEMORY_INTERVAL = 0.5
 
+HELD = 64 * 2**20
+"""Bytes of maps the viewer keeps; a window keeps more, and would take a night to get there."""
+
 
 def view(endpoint: str, over: Any, seen: Any) -> None:
     """A viewer: looks 30 times a second, wants the newest, and keeps what a window keeps."""
     frames = 0
     parent = multiprocessing.parent_process()
-    session = Session(methods())
+    session = Session(methods(), MapStore(HELD))
     with Subscriber.connect(endpoint) as viewer:
         while not over.is_set() and parent is not None and parent.is_alive():
             news = viewer.drain(0.5)

@@ -73,7 +73,8 @@ class ZarrWriter:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._nodes: dict[str, Node] = {}
+        # as JSON, which is what they become: a night has thousands, and all are written again with every change
+        self._nodes: dict[str, msgspec.Raw] = {}
         if (root / _METADATA).is_file():
             self._nodes = _load(root / _METADATA)
         else:
@@ -82,7 +83,8 @@ class ZarrWriter:
 
     def node(self, path: str) -> Node | None:
         """Return the published metadata at `path`, None if there is none."""
-        return self._nodes.get(path)
+        known = self._nodes.get(path)
+        return None if known is None else msgspec.json.decode(known, type=Node)
 
     def below(self, path: str) -> list[str]:
         """Return the paths of all published nodes below `path`."""
@@ -113,21 +115,20 @@ class ZarrWriter:
             If the disk refuses; then readers see what they saw before.
         """
         nodes = dict(self._nodes)
-        for path, node in changes.items():
-            for parent in _parents(path):
-                if parent not in nodes:
-                    nodes[parent] = group()
-            nodes[path] = node
-        for path, node in nodes.items():
-            if self._nodes.get(path) != node:
+        changed = {parent: group() for path in changes for parent in _parents(path) if parent not in nodes}
+        for path, node in {**changed, **changes}.items():
+            encoded = msgspec.Raw(msgspec.json.encode(node))
+            if nodes.get(path) != encoded:
                 folder = self._root / path
                 folder.mkdir(parents=True, exist_ok=True)
-                write_whole(folder / _METADATA, _json(node), durable=False)
-        write_whole(self._root / _METADATA, _json({**group(), "consolidated_metadata": _consolidated(nodes)}))
+                write_whole(folder / _METADATA, bytes(encoded), durable=False)
+                nodes[path] = encoded
+        root = {**group(), "consolidated_metadata": _consolidated(nodes)}
+        write_whole(self._root / _METADATA, msgspec.json.encode(root))
         self._nodes = nodes
 
 
-def _consolidated(nodes: Mapping[str, Node]) -> Node:
+def _consolidated(nodes: Mapping[str, msgspec.Raw]) -> Node:
     """Return all metadata as zarr-python expects it in a root group."""
     # it takes siblings that do not follow one another for two groups of the same name, and keeps the second
     paths = sorted(nodes, key=lambda path: (path.count("/"), path))
@@ -139,13 +140,12 @@ def _parents(path: str) -> list[str]:
     return ["/".join(parts[:depth]) for depth in range(1, len(parts))]
 
 
-def _json(value: Node) -> bytes:
-    return msgspec.json.encode(value)
-
-
-def _load(path: Path) -> dict[str, Node]:
+def _load(path: Path) -> dict[str, msgspec.Raw]:
     try:
-        nodes = msgspec.json.decode(path.read_bytes())["consolidated_metadata"]["metadata"]
-        return msgspec.convert(nodes, dict[str, Node])
+        root = msgspec.json.decode(path.read_bytes(), type=dict[str, msgspec.Raw])
+        summary = msgspec.json.decode(root["consolidated_metadata"], type=dict[str, msgspec.Raw])
+        nodes = msgspec.json.decode(summary["metadata"], type=dict[str, msgspec.Raw])
+        # copies: views would keep the whole file in memory
+        return {node: msgspec.Raw(bytes(encoded)) for node, encoded in nodes.items()}
     except (msgspec.MsgspecError, KeyError, TypeError) as error:
         raise DataError(f"{path} was not written by nvscope: {error!r}") from error
