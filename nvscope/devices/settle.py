@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from nvscope.clock import Clock
 from nvscope.errors import SettleTimeout
+
+_MOST_KEPT = 200
+_FROM_THE_WAY, _LAST = 6, 4
+"""Readings that an error shows: from the whole wait, and the last ones."""
 
 
 @dataclass(frozen=True)
@@ -20,6 +23,16 @@ class Band:
     ramp_end: float
     patience: float
     unit: str
+
+
+def _course(seen: list[tuple[float, float]], now: float, band: Band) -> str:
+    """Write the way it went: some readings from the whole wait, then the last ones."""
+    early, late = seen[:-_LAST], seen[-_LAST:]
+    stride = max(1, -(-len(early) // _FROM_THE_WAY))
+    shown = [*early[::stride], *late]
+    inside = sum(abs(value - band.target) <= band.half_width for _, value in seen)
+    course = ", ".join(f"{value:.6g} {band.unit} at {time - now:+.0f} s" for time, value in shown)
+    return f"{course} (now); {inside} of {len(seen)} readings were in the band"
 
 
 async def settle(
@@ -55,14 +68,16 @@ async def settle(
     Raises
     ------
     SettleTimeout
-        When patience runs out; with the last readings.
+        When patience runs out; with the readings that led to it.
     """
     inside_since: float | None = None
-    last: deque[tuple[float, float]] = deque(maxlen=8)
+    seen: list[tuple[float, float]] = []
     while True:
         value = await read()
         now = clock.now()
-        last.append((now, value))
+        seen.append((now, value))
+        if len(seen) > _MOST_KEPT:
+            del seen[1::2]  # every other one: the whole wait stays in sight, however long
         if abs(value - band.target) <= band.half_width:
             inside_since = now if inside_since is None else inside_since
             if now - inside_since >= band.dwell:
@@ -70,11 +85,10 @@ async def settle(
         else:
             inside_since = None
         if now > band.ramp_end + band.patience:
-            trace = ", ".join(f"{v:.6g} {band.unit} at {t - now:+.0f} s" for t, v in last)
             raise SettleTimeout(
                 f"{name} did not stay within {band.half_width:g} {band.unit} of {band.target:g} {band.unit} for "
                 f"{band.dwell:g} s; gave up {band.patience:g} s after the ramp should have ended. "
-                f"Last readings: {trace}"
+                f"It went: {_course(seen, now, band)}"
             )
         wait = interval(value)
         if inside_since is not None:
