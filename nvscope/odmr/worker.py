@@ -77,7 +77,13 @@ class _Fitter:
             if received is not None:
                 if isinstance(received.message, Finish):
                     break
-                self._handle(received.message, received.arrays)
+                try:
+                    self._handle(received.message, received.arrays)
+                except Exception as error:  # nonsense in one message must not cost the points that follow
+                    self._counts["ignored"] += 1
+                    print(
+                        f"fitter: {type(received.message).__name__}: {type(error).__name__}: {error}", file=sys.stderr
+                    )
             if time.monotonic() - beat >= HEARTBEAT:
                 beat = time.monotonic()
                 self._counts["malformed"] = self._frames.malformed

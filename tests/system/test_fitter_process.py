@@ -171,6 +171,31 @@ def test_final_maps_depend_on_the_data_alone(rig):
         np.testing.assert_array_equal(values, found[1][name], err_msg=name)
 
 
+def test_garbage_costs_nothing_but_itself(rig):
+    def count(name):
+        return rig.expect(Heartbeat, timeout=5.0).message.counts[name]
+
+    for parts in ([b"\x80\x04."], [b'{"type":"frame"}', b"x"], [b"", b"", b""], [b"GET / HTTP/1.1"]):
+        rig.frames.send_parts(parts)
+    # well formed, and nonsense: more than there is memory for, numbers that are none, a frame and an end of nothing
+    absurd = PointOpened(6, "odmr", [1e9 + k for k in range(60000)], (2048, 2048), 0.0, {})
+    rig.frames.send(absurd)
+    rig.frames.send(Frame(6, 0, 0, 1, 0, False, 0.0, (2048, 2048)), np.zeros((2048, 2048), np.uint16))
+    rig.open(7, attrs={"camera_gain": "much", "field": [1]})
+    rig.sweep(7, 0, per_step=1)
+    message, maps = rig.final(7)
+    assert message.summary["fitted_fraction"] == 0.0
+    rig.frames.send(Frame(99, 0, 0, 0, 0, False, 0.0, SHAPE), np.zeros(SHAPE, np.uint16))
+    rig.frames.send(PointClosed(98, 1.0))
+    rig.open(8)
+    rig.sweep(8, 0)
+    message, maps = rig.final(8)
+    check(rig, maps, 1)
+    assert rig.process.is_alive()
+    while count("malformed") < 4:
+        pass
+
+
 def test_beats_and_finishes(rig):
     assert rig.expect(Heartbeat, timeout=5.0).message.counts["frames"] > 0
     rig.frames.send(Finish("done"))
