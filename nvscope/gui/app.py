@@ -28,8 +28,6 @@ PICTURE_PATIENCE = 60.0
 """Wall seconds a picture may wait for data."""
 PICTURE_RUSH = 8.0
 """Wall seconds it waits for everything once there is something: a running run always asks for more."""
-SWITCH_INTERVAL = 5e-4
-"""Seconds a thread keeps the interpreter while another wants it; a tenth of what Python itself takes."""
 
 
 @dataclass(frozen=True)
@@ -121,8 +119,6 @@ def application() -> QApplication:
     app = QApplication.instance()
     if isinstance(app, QApplication):
         return app
-    # while a fit runs in the background, the thread that draws waits this long at most to go on
-    sys.setswitchinterval(SWITCH_INTERVAL)
     made = QApplication(sys.argv[:1])
     made.setApplicationName("nvscope")
     return made

@@ -109,12 +109,16 @@ def masked(maps: PointMaps, name: str) -> NDArray[np.float64] | None:
 def lines_at(maps: PointMaps, pixels: tuple[NDArray[np.intp], NDArray[np.intp]]) -> tuple[float, float] | None:
     """Return the medians of f_minus and f_plus (Hz) over some pixels, None where nothing converged."""
     found = []
+    inside = (pixels[0] < maps.shape[0]) & (pixels[1] < maps.shape[1])
+    rows, columns = pixels[0][inside], pixels[1][inside]
+    status = maps.arrays.get("status")
     for name in ("f_minus", "f_plus"):
-        values = masked(maps, name)
-        if values is None or not pixels[0].size:
+        values = maps.arrays.get(name)
+        if values is None:
             return None
-        inside = (pixels[0] < values.shape[0]) & (pixels[1] < values.shape[1])
-        chosen = values[pixels[0][inside], pixels[1][inside]]
+        chosen = np.asarray(values[rows, columns], np.float64)
+        if status is not None:
+            chosen = chosen[np.asarray(status[rows, columns]) == 0]
         chosen = chosen[np.isfinite(chosen)]
         if not chosen.size:
             return None

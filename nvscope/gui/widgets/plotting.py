@@ -18,6 +18,9 @@ from PySide6.QtWidgets import QGraphicsItem
 
 from nvscope.gui.widgets.theme import Theme, px, ui_font, zoom
 
+_FILLED = 0.6
+"""Part of an axis that data must fill for it to stay."""
+
 
 @dataclass(frozen=True)
 class Table:
@@ -82,13 +85,14 @@ def bare(plot: Any) -> None:
 
 
 def steady(shown: tuple[float, float], low: float, high: float, give: float = 0.05) -> tuple[float, float]:
-    """Return the range to show for data from `low` to `high`: `shown` while they fill it, so that no axis trembles.
+    """Return the range to show for data from `low` to `high`: `shown` while they fit and fill most of it.
 
-    A new one is longer than the data by `give` of their range on either side.
+    So no axis trembles with the noise, or is drawn anew for it. A new one is longer than the data by `give` of their
+    range on either side.
     """
     span = high - low if high > low else 1.0
     left, right = shown
-    if left <= low <= left + 2.5 * give * span and right - 2.5 * give * span <= high <= right:
+    if left <= low and high <= right and span >= _FILLED * (right - left):
         return shown
     return low - give * span, low + span + give * span
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pyqtgraph as pg
 from PySide6.QtCore import QSize, Qt
+from PySide6.QtGui import QPaintEvent
 from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QMenu, QMessageBox, QToolButton, QVBoxLayout, QWidget
 
 from nvscope.gui.desk import Desk
@@ -17,6 +18,24 @@ from nvscope.gui.model.curves import POLYGON_SLOTS, REGION_NAMES
 from nvscope.gui.model.header import Outline
 from nvscope.gui.widgets.plotting import Table, write_png, write_svg
 from nvscope.gui.widgets.theme import DARK, Theme
+
+
+class Canvas(pg.GraphicsLayoutWidget):
+    """A canvas that knows what painting it costs.
+
+    Attributes
+    ----------
+    cost : float
+        Wall seconds that painting has lately taken.
+    """
+
+    cost = 0.0
+
+    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802
+        """Paint, and take the time."""
+        began = time.perf_counter()
+        super().paintEvent(event)
+        self.cost = max(0.8 * self.cost, time.perf_counter() - began)
 
 
 class View(QWidget):
@@ -61,7 +80,7 @@ class View(QWidget):
 
     def add_graphics(self) -> Any:
         """Add the canvas; returns its layout widget."""
-        self.graphics = pg.GraphicsLayoutWidget()
+        self.graphics = Canvas()
         self.graphics.setMinimumSize(80, 60)
         self.graphics.ci.setContentsMargins(2, 2, 2, 2)
         self.graphics.ci.setSpacing(4)
@@ -115,6 +134,11 @@ class View(QWidget):
         self._drawn = None
         if self.graphics is not None:
             self.graphics.setBackground(theme.panel)
+
+    @property
+    def paint_cost(self) -> float:
+        """Wall seconds that painting takes once it is drawn."""
+        return self.graphics.cost if isinstance(self.graphics, Canvas) else 0.0
 
     # --- redrawing and export --------------------------------------------------------------------------------------
 
