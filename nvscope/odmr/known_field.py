@@ -29,6 +29,8 @@ _RELATIVE, _ABSOLUTE = 0.25, 12e6
 _PIXELS = 2048
 """Pixels searched at once: their responses stay in the second-level cache."""
 
+_ROUNDING = 1e-5
+"""Share of a spectrum's level that is no response; shot noise is never so small."""
 _BATCH = 256
 
 SEPARATE = 30e6
@@ -163,7 +165,9 @@ def _best_pairs(signal, filters, begin, end, pairs, first_pair, line, best):  # 
                 score[p] = max(highest[p], score[p])
         for p in range(count):
             lower = upper = np.nan
-            if score[p] > 0 and np.isfinite(level[p]):
+            # what is constant leaves rounding: 6e-8 of its level, times the root of the number of points
+            rounding = _ROUNDING * abs(level[p]) / values.shape[0]
+            if score[p] > rounding and np.isfinite(level[p]):
                 below, above = _best_of(response, pairs, first_pair[place[p]], first_pair[place[p] + 1], p)
                 lower, upper = _vertex(response, line, below, p), _vertex(response, line, above, p)
             best[0, first + p] = lower
