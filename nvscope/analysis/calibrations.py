@@ -18,6 +18,7 @@ from nvscope.analysis.figures import calibration as figures
 from nvscope.analysis.magnet_calibration import MagnetCalibration, measure_magnet
 from nvscope.analysis.microwave_power import MicrowavePower, measure_power
 from nvscope.analysis.rotation import Rotation, measure_rotation
+from nvscope.analysis.stress_of_run import traction_points
 from nvscope.analysis.traction import measure_traction
 from nvscope.config.calibration import FILE, CalibrationFile, Value
 from nvscope.errors import DataError
@@ -360,4 +361,6 @@ def _stress(run: RunData) -> Calibration | None:
         numbers[name] = 1e9 * middle
         numbers[f"{name}_err"], numbers[f"{name}_systematic"] = 1e9 * noise, 1e9 * systematic
     rows.append(("systematic", f"{found.other.name} in place of {found.constants.name}", "the other susceptibilities"))
+    biases = [1e4 * float(np.linalg.norm(p.attrs["field_vector"])) for p in traction_points(run)]
+    rows.append(("bias", f"{np.mean(biases):.1f} G", f"in {len(biases)} directions; noise above is at this bias"))
     return Calibration("traction", "Traction", tuple(rows), numbers, "", lambda: None)

@@ -88,6 +88,7 @@ def _arrows(axes: Axes, found: Traction, loading: Loading | None) -> None:
     y, x = np.mgrid[step // 2 : rows : step, step // 2 : columns : step]
     with np.errstate(invalid="ignore"):
         clear = found.tau[y, x] > 3 * found.tau_err[y, x]
+    clear &= ~((y > 0.8 * rows) & (x < 0.4 * columns))  # the scale bar is there
     y, x = y[clear], x[clear]
     if not y.size:
         return

@@ -21,7 +21,7 @@ _ROUGH, _INDIFFERENT = 4.0, 9.0
 """How many errors from its neighbours a pixel is rough, and how much χ² a smooth solution may cost."""
 _RESCUES, _GAIN = 4, 1.0
 """Times that pixels which fit badly are tried again from their neighbours, and the χ² that must gain."""
-_FLOORS = (2e-3, 2e-3, 1e-3, 5e-4, 5e-4)
+_FLOORS = (2e-3, 2e-3, 1e-3, 5e-4, 5e-4, 5e-4)
 """What a depth may be off (of the baseline) from that of its block, and then, again and again, from that of its
 neighbours. With much freedom lines that are hardly seen turn noise into depth, and then into a place; with little,
 pixels cannot leave what their block wrongly had. What is shared follows within a few rounds."""
