@@ -42,7 +42,7 @@ class LineFit:
         table = np.empty((signal.shape[1], self.rows))
         numbers = np.empty((signal.shape[1], 3), np.int32)
         spectra = np.ascontiguousarray(signal.T, dtype=np.float64)
-        if s.lines > 2:
+        if s.lines > 2 and not (len(start) and np.isfinite(start).all()):
             start = np.array(start) if len(start) else np.full((len(spectra), start.shape[1]), np.nan)
             grow_starts(
                 s.x, spectra, root, s.weights.poisson, s.weights.known, s.shape.kind, self._offsets, s.lines, s.which,
