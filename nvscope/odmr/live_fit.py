@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -84,13 +84,17 @@ class LivePoint:
 
     def fit_whole(self) -> _Made | None:
         """Fit the blocks kept; None if there is nothing new or frames come in again. A closed point always has maps."""
-        if self._whole is not None and self._whole.kept == self.sums.kept_revision:
-            return self._whole if self.closed is not None else None
+        before, closed = self._whole, self.sums.closed
+        if before is not None and before.kept == self.sums.kept_revision:
+            # a block that was left out changes no map, but whoever waits for maps of that many blocks has them
+            self._whole = replace(before, blocks=closed)
+            return self._whole if self.closed is not None or before.blocks < closed else None
         revision = self.sums.revision
         spectra = self.sums.spectra(live=False)
         if self.closed is None and not enough_to_fit(spectra.frames):
-            return None
-        maps = self._fit(spectra, None, lambda: self.sums.revision == revision)
+            maps: PointMaps | None = no_maps(self.opened.shape) if closed else None
+        else:
+            maps = self._fit(spectra, None, lambda: self.sums.revision == revision)
         if maps is not None:
             self._whole = _Made(maps, spectra.revision, spectra.revision, spectra.sweeps, spectra.blocks)
         return self._whole if maps is not None else None
