@@ -56,6 +56,11 @@ class Publisher(Link):
         self._frame_interval = interval
         return time.monotonic() >= self._slot + interval
 
+    def remember(self, other: Publisher) -> None:
+        """Give whoever joins what `other` would."""
+        with other._lock, self._lock:
+            self._remembered.update(other._remembered)
+
     def send(self, message: Message, *arrays: NDArray[Any]) -> None:
         """Publish; raises `MalformedMessage` only."""
         self.send_parts(message, pack(message, *arrays))
@@ -95,7 +100,8 @@ class Publishers:
         self.endpoint = first.endpoint
 
     def add(self, other: Publisher) -> None:
-        """Publish there too."""
+        """Publish there too; who joins there gets what was said before."""
+        other.remember(self._all[0])
         self._all = (*self._all, other)
 
     def wants_frame(self, interval: float) -> bool:

@@ -15,7 +15,7 @@ class MapTools(QHBoxLayout):
     def __init__(self, desk: Desk) -> None:
         super().__init__()
         self._desk = desk
-        self._points: tuple[int, ...] = ()
+        self._points: tuple[int, ...] | None = None
         self.setSpacing(4)
         self.compare = QComboBox()
         self.compare.setToolTip("Another point to compare this one with")

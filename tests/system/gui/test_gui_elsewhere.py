@@ -37,6 +37,8 @@ class Far:
         self.key = folder / "lab.toml"
         self.shared = make_keys(self.key)
         self.viewers = Publishers(Publisher.bind("viewers"))
+        about = {"run": made_up.name, "sample": {"name": "S1"}, "parameters": {"until": 2e-5}, "loading": LOADING}
+        self.viewers.send(JournalEntry("about", 0.0, about))  # before there is anywhere else to listen
         info = RunInfo(made_up.name, str(folder), 4711, "tcp://127.0.0.1:9", self.viewers.endpoint)
         self.server: ControlServer = Listen("127.0.0.1", 0, read_keys(self.key)).open(
             self.answer, self.viewers, info, 1 << 20
@@ -79,8 +81,6 @@ def test_a_run_on_another_computer_is_watched_and_controlled(far: Far, until: Ca
 
 
 def _play_until_seen(far: Far, desk: Desk, until: Callable[..., None]) -> None:
-    about = {"run": far.run.name, "sample": {"name": "S1"}, "parameters": {"until": 2e-5}, "loading": LOADING}
-    far.viewers.send(JournalEntry("about", 0.0, about))
     sent = [one for one in far.run.messages() if type(one[0]).__name__ != "BlockClosed"]
     for message, arrays in sent:  # nobody is sure to listen yet: what is needed is repeated to whoever joins
         far.viewers.send(message, *arrays)
