@@ -57,8 +57,9 @@ def fit(
         camera's shot noise. Without it errors follow from the scatter about the fit.
     start : ODMRFit or mapping, optional
         An earlier fit of the same grid to start from, or ``{"f_minus": …, "f_plus": …}`` (Hz; numbers or maps,
-        optionally "width_minus", "width_plus"). Pixels without finite values are guessed. With several groups the
-        result keeps the order of the start; without one, groups are paired outermost line with outermost line.
+        optionally "width_minus", "width_plus"). Pixels without finite values are guessed. The lines found from a start
+        are looked for elsewhere only where they make a bad fit or are not significant. With several groups the result
+        keeps the order of the start; without one, groups are paired outermost line with outermost line.
     threads : int, optional
         Default: the cores this process may use.
     width : {"separate", "shared"}
@@ -103,7 +104,8 @@ def fit(
     threads = threads or available_cores()
     solved = solve(engine, values.reshape(axis.size, -1), first, threads)
     if neighbours and len(grid) == 2 and isinstance(engine, PairFit) and lines == 2:
-        ask_neighbours(engine, values, solved, threads)
+        known = np.isfinite(first).all(axis=1) if len(first) else np.zeros(solved.status.size, np.bool_)
+        ask_neighbours(engine, values, solved, np.asarray(known), threads)
     return to_result(engine, values, solved)
 
 

@@ -109,10 +109,12 @@ class Block:
         self.base[5:8, pixels] = powers[:3] @ weighted
         self.base[8, pixels] = np.einsum("fp,fp->p", weighted, self.spectra[:, pixels])
 
-    def start(self, given: Array) -> Array:
-        """Return c1, w1, c2, w2 to start from, (4, pixel): those given, (0 or pixel, 2 lines), where finite."""
+    def start(self, given: Array) -> tuple[Array, NDArray[np.bool_]]:
+        """Return c1, w1, c2, w2 to start from, (4, pixel), and which are those `given`, (0 or pixel, 2 lines)."""
         lines, bounds = self.setup.lines, self.setup.bounds
-        warm = np.isfinite(given).all(axis=1) if given.shape[0] else np.zeros(self.size, np.bool_)
+        warm: NDArray[np.bool_] = np.zeros(self.size, np.bool_)
+        if given.shape[0]:
+            warm = np.asarray(np.isfinite(given).all(axis=1))
         q = np.ones((4, self.size))
         if not np.all(warm | ~self.alive):
             guess_pairs(self.spectra, self.size, self.setup.x, bounds, q)
@@ -120,9 +122,9 @@ class Block:
             order = [0, 2, 1, 3] if lines == 2 else [0, 1]
             low, high = np.array([bounds[0], bounds[2]] * lines), np.array([bounds[1], bounds[3]] * lines)
             q[: 2 * lines, warm] = np.clip(given[warm].T[order], low[:, None], high[:, None])
-        return q
+        return q, warm
 
-    def fit(self, alive: Indices, q: Array, lines: int) -> Array:
+    def fit(self, alive: Indices, q: Array, guided: NDArray[np.bool_], lines: int) -> Array:
         """Return solutions for the pixels `alive` from their columns of `q`; what is doubted is tried again."""
         lowest, highest = self.setup.degrees
         if alive.size < self.size:
@@ -135,7 +137,7 @@ class Block:
         solved = self.refine(alive, q, lines, degree)
         if highest > lowest:
             solved = self.choose_baseline(solved, alive)
-        doubted = np.flatnonzero(doubt(solved, self.noise.of(alive), self.setup.bounds))
+        doubted = np.flatnonzero(doubt(solved, self.noise.of(alive), self.setup.bounds, guided[alive]))
         if doubted.size:
             solved[:, doubted] = self.try_harder(solved[:, doubted], alive[doubted], lines)
         return solved

@@ -7,7 +7,7 @@ import numpy as np
 from numba import njit
 
 from nvscope.odmr.shapes import SAFE_FAST
-from nvscope.odmr.simd import LANES, broadcast, larger, load, store
+from nvscope.odmr.simd import LANES, broadcast, choose, larger, load, store
 
 __all__ = ["pair_candidates"]
 
@@ -37,85 +37,129 @@ def pair_candidates(pixel, spectra, root_weight, filters, overlap, gain, centre,
     q : (4, pixel * many)
         c1, w1, c2, w2.
     """
-    count = centre.size
-    best = np.empty(count)
-    z = np.zeros((1, overlap.shape[1]))
-    tops = np.zeros((1, LANES))
-    y = np.empty(filters.shape[1])
-    for s in range(pixel.size):
-        for f in range(y.size):
-            y[f] = spectra[f, pixel[s]] * root_weight[f, pixel[s] if root_weight.shape[1] > 1 else 0]
-        for i in range(count):
-            z[0, i] = inner(filters[i], y)
-        if lines == 2:
-            best_gains(z, overlap, gain, tops, best)
-        else:
+    count, wide = centre.size, overlap.shape[1]
+    y = np.zeros((filters.shape[1], LANES))
+    z = np.zeros((wide, LANES))  # a pixel in every lane ...
+    best = np.zeros((wide, LANES))
+    response = np.zeros((1, wide))  # ... and one pixel's, side by side
+    drop = np.zeros((1, wide))
+    found = np.zeros((2, LANES))
+    for start in range(0, pixel.size, LANES):
+        together = min(LANES, pixel.size - start)
+        for a in range(together):
+            p = pixel[start + a]
+            for f in range(y.shape[0]):
+                y[f, a] = spectra[f, p] * root_weight[f, p if root_weight.shape[1] > 1 else 0]
+        respond(filters, y, z)
+        drop_by_template(count, z, overlap, gain, lines, best)
+        for a in range(together):
+            s = start + a
             for i in range(count):
-                best[i] = z[0, i] * z[0, i]
-        offered = 0
-        for _ in range(TRIED * many):
-            first = 0
-            for i in range(count):
-                if best[i] > best[first]:
-                    first = i
-            second, top = first, -1.0
-            for j in range(count if lines == 2 else 0):
-                one, other = z[0, first], z[0, j]
-                value = one * one + other * other - 2.0 * overlap[first, j] * one * other
-                if value * gain[first, j] > top:
-                    top = value * gain[first, j]
-                    second = j
-            best[first] = -1.0
-            fresh = True
-            for c in range(offered):
-                column = s * many + c
-                same = like(q, column, 0, centre, width, first) and like(q, column, 2, centre, width, second)
-                crossed = like(q, column, 2, centre, width, first) and like(q, column, 0, centre, width, second)
-                fresh = fresh and not same and not crossed
-            if fresh:
-                column = s * many + offered
-                q[0, column] = centre[first]
-                q[1, column] = width[first]
-                q[2, column] = centre[second]
-                q[3, column] = width[second]
-                offered += 1
-                if offered == many:
-                    break
-        for c in range(offered, many):
-            for k in range(4):
-                q[k, s * many + c] = q[k, s * many]
+                response[0, i] = z[i, a]
+                drop[0, i] = best[i, a]
+            for i in range(count, wide):
+                drop[0, i] = -2.0
+            offered = 0
+            for _ in range(TRIED * many):
+                first = largest(drop, found)
+                second = first
+                if lines == 2:
+                    second = partner(response, overlap, gain, first, found)
+                drop[0, first] = -1.0
+                fresh = True
+                for c in range(offered):
+                    column = s * many + c
+                    same = like(q, column, 0, centre, width, first) and like(q, column, 2, centre, width, second)
+                    crossed = like(q, column, 2, centre, width, first) and like(q, column, 0, centre, width, second)
+                    fresh = fresh and not same and not crossed
+                if fresh:
+                    column = s * many + offered
+                    q[0, column] = centre[first]
+                    q[1, column] = width[first]
+                    q[2, column] = centre[second]
+                    q[3, column] = width[second]
+                    offered += 1
+                    if offered == many:
+                        break
+            for c in range(offered, many):
+                for k in range(4):
+                    q[k, s * many + c] = q[k, s * many]
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=SAFE_FAST)
-def inner(a, b):
-    """Inner product."""
-    total = 0.0
-    for i in range(a.size):
-        total += a[i] * b[i]
-    return total
+def respond(filters, y, z):
+    """Inner products of every template with `LANES` weighted signals, (frequency, LANES), two at a time."""
+    for i in range(0, filters.shape[0], 2):
+        j = min(i + 1, filters.shape[0] - 1)
+        one, other = broadcast(0.0), broadcast(0.0)
+        for f in range(y.shape[0]):
+            here = load(y, f, 0)
+            one = one + broadcast(filters[i, f]) * here
+            other = other + broadcast(filters[j, f]) * here
+        store(z, i, 0, one)
+        store(z, j, 0, other)
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=SAFE_FAST)
-def best_gains(z, overlap, gain, tops, best):
-    """Find for every template the largest drop of chi2 by a pair it is in.
-
-    `z` is (1, template); there and along rows of `overlap` and `gain` the templates are filled up with zeros to whole
-    `LANES`. `tops` is (1, `LANES`).
-    """
+def drop_by_template(count, z, overlap, gain, lines, best):
+    """Find for every template the largest drop of chi2 by a pair that it is in, or by itself if `lines` is 1."""
     two = broadcast(2.0)
-    for i in range(best.size):
-        own = broadcast(z[0, i])
+    for i in range(count):
+        own = load(z, i, 0)
         square = own * own
+        if lines == 1:
+            store(best, i, 0, square)
+            continue
         own = two * own
-        top = broadcast(-1.0)
-        for j in range(0, z.shape[1], LANES):
-            other = load(z, 0, j)
-            value = (square + other * (other - own * load(overlap, i, j))) * load(gain, i, j)
+        top = even = broadcast(-1.0)
+        for j in range(0, count - 1, 2):
+            other = load(z, j, 0)
+            value = (square + other * (other - own * broadcast(overlap[i, j]))) * broadcast(gain[i, j])
             top = larger(value, top)
-        store(tops, 0, 0, top)
-        best[i] = tops[0, 0]
-        for j in range(1, LANES):
-            best[i] = max(best[i], tops[0, j])
+            other = load(z, j + 1, 0)
+            value = (square + other * (other - own * broadcast(overlap[i, j + 1]))) * broadcast(gain[i, j + 1])
+            even = larger(value, even)
+        other = load(z, count - 1, 0)
+        value = (square + other * (other - own * broadcast(overlap[i, count - 1]))) * broadcast(gain[i, count - 1])
+        store(best, i, 0, larger(value, larger(top, even)))
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=SAFE_FAST)
+def partner(z, overlap, gain, first, found):
+    """Find the template that lowers chi2 most beside the `first` one; `z` is one pixel's, (1, template)."""
+    two = broadcast(2.0)
+    own = broadcast(z[0, first])
+    square = own * own
+    own = two * own
+    top, place = broadcast(-1.0), broadcast(float(first))
+    for j in range(0, z.shape[1], LANES):
+        other = load(z, 0, j)
+        value = (square + other * (other - own * load(overlap, first, j))) * load(gain, first, j)
+        place = choose(value, top, broadcast(float(j)), place)
+        top = larger(value, top)
+    return of_lanes(top, place, found)
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=SAFE_FAST)
+def largest(values, found):
+    """Find the largest of (1, n) values."""
+    top, place = broadcast(-3.0), broadcast(0.0)
+    for j in range(0, values.shape[1], LANES):
+        value = load(values, 0, j)
+        place = choose(value, top, broadcast(float(j)), place)
+        top = larger(value, top)
+    return of_lanes(top, place, found)
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=SAFE_FAST)
+def of_lanes(top, place, found):
+    """Index of the largest of what was found in every lane, by the index at which each began."""
+    store(found, 0, 0, top)
+    store(found, 1, 0, place)
+    lane = 0
+    for a in range(1, LANES):
+        lane = a if found[0, a] > found[0, lane] else lane
+    return int(found[1, lane]) + lane
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=SAFE_FAST)

@@ -47,7 +47,7 @@ class PairFit:
         alive = np.flatnonzero(block.alive)
         table = _unsolved(block.size)
         if alive.size:
-            solved = block.fit(alive, block.start(start), self.setup.lines)
+            solved = block.fit(alive, *block.start(start), self.setup.lines)
             if self.setup.choose_lines:
                 solved = block.choose_lines(solved, alive)
             if self.setup.weights.poisson[0] > 0:

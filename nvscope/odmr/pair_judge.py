@@ -31,6 +31,7 @@ __all__ = [
 Array = NDArray[np.float64]
 
 SURE = 7.0  # amplitude over error from which a line is not doubted
+GUIDED = 4.0  # ... where the pixel was told where to begin: noise has no other place to look like a line in
 OVERLAP = 0.8  # lines closer than this many times the sum of their half widths are looked at again
 BROAD = 0.1  # share of a window from which a line may be a bent baseline
 UNLIKE = 4.0  # ratio of widths that is doubted
@@ -157,23 +158,24 @@ def useless_term(table: Array, noise: Noise, degree: int) -> NDArray[np.bool_]:
     return result
 
 
-def doubt(table: Array, noise: Noise, bounds: Array) -> NDArray[np.bool_]:
-    """Which solutions may not be the best there is."""
+def doubt(table: Array, noise: Noise, bounds: Array, guided: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Which solutions may not be the best there is; `guided` are those that began where lines are known to be."""
     free = freedom(table, noise)
     misfit = table[CHI2] / free / noise.unit
     usual = float(np.partition(misfit, misfit.size // 2)[misfit.size // 2])
     doubted = np.empty(table.shape[1], np.bool_)
-    suspect(table, noise_variance(table, noise), misfit, free, usual, bounds, doubted)
+    suspect(table, noise_variance(table, noise), misfit, free, usual, bounds, guided, doubted)
     return doubted
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=SAFE_FAST)
-def suspect(table, variance, misfit, free, usual, bounds, doubted):  # type: ignore[no-untyped-def]
+def suspect(table, variance, misfit, free, usual, bounds, guided, doubted):  # type: ignore[no-untyped-def]
     """Mark what is faint, odd or fitted worse than the `usual` misfit."""
     least, widest = 1.01 * bounds[2], BROAD * bounds[3]
     for s in range(table.shape[1]):
         a, b, w, v = table[A1, s], table[A2, s], table[W1, s], table[W2, s]
-        needed = SURE * SURE * variance[s]
+        sure = GUIDED if guided[s] else SURE
+        needed = sure * sure * variance[s]
         fine = a * a > needed * table[FIXED, s] and least < w < widest and table[OUTCOME, s] == 0.0
         excess = misfit[s] - usual
         fine = fine and not (excess > 0.0 and excess * excess * free[s] > 2.0 * (WORSE * usual) ** 2)

@@ -23,20 +23,22 @@ CONTENT = 4.0  # ... from which it need not ask
 COARSEST = 6  # pixels along an edge below which binning stops
 
 
-def ask_neighbours(engine: PairFit, signal: NDArray[Any], solved: Solved, threads: int) -> None:
+def ask_neighbours(
+    engine: PairFit, signal: NDArray[Any], solved: Solved, guided: NDArray[np.bool_], threads: int
+) -> None:
     """Improve `solved`, of a stack (frequency, y, x), in place.
 
     A pixel that is not sure of both lines is refined again from its neighbours' medians, from its own solution, and
     from one line of each; distance from the neighbours counts against a solution as much as their own scatter says it
     should, so that a map without order is left as it is. Where too few neighbours are sure, the stack is binned two by
-    two and asked instead.
+    two and asked instead, but for `guided` pixels, (pixel,): these began where lines are known to be.
     """
     grid = signal.shape[1:]
     lines, sure, content = _lines(engine.setup, solved, grid)
     chosen = np.flatnonzero(~content.ravel() & np.isfinite(solved.table[F]))
     if not chosen.size:
         return
-    around = _look_around(engine, signal, lines, sure, chosen, threads)
+    around = _look_around(engine, signal, lines, sure, chosen, guided, threads)
     told = np.isfinite(around.lines).all(axis=0)
     chosen = chosen[told]
     if not chosen.size:
@@ -81,11 +83,12 @@ def _look_around(
     lines: Array,
     sure: NDArray[np.bool_],
     chosen: NDArray[np.int64],
+    guided: NDArray[np.bool_],
     threads: int,
 ) -> Surroundings:
     """What the neighbours of `chosen` are sure of, or, where they are few, the stack at half its resolution."""
     around = surroundings(lines, sure, chosen)
-    lacking = ~np.isfinite(around.lines).all(axis=0)
+    lacking = ~np.isfinite(around.lines).all(axis=0) & ~guided[chosen]
     if not lacking.any() or min(sure.shape) < 2 * COARSEST:
         return around
     rough = binned(signal)
@@ -94,7 +97,7 @@ def _look_around(
     solved = solve(coarse, rough.reshape(rough.shape[0], -1), np.empty((0, 4)), threads)
     coarse_lines, coarse_sure, _ = _lines(setup, solved, rough.shape[1:])
     every = np.arange(coarse_sure.size)
-    beyond = _look_around(coarse, rough, coarse_lines, coarse_sure, every, threads)
+    beyond = _look_around(coarse, rough, coarse_lines, coarse_sure, every, np.zeros(every.size, np.bool_), threads)
     known = np.where(coarse_sure.ravel(), coarse_lines.reshape(4, -1), beyond.lines)
     for fine, half in ((around.lines, known), (around.spread, beyond.spread)):
         wide = spread_out(half.reshape(4, *coarse_sure.shape), sure.shape).reshape(4, -1)
