@@ -27,6 +27,7 @@ from nvscope_simulators.camera_wire import (
     Start,
     Started,
     Stop,
+    Stopped,
     Taken,
     decode_request,
     encode,
@@ -262,6 +263,7 @@ class CameraLink:
     def _stopped(self, client: bytes, request: Stop) -> None:
         if self._mine(client, request.sequence) is not None:
             self._end()
+        self._send(client, Stopped(request.sequence))
 
     def _end(self) -> None:
         if self._sequence is not None and self._sequence.exposing is not None:

@@ -24,6 +24,7 @@ from nvscope_simulators.camera_wire import (
     Start,
     Started,
     Stop,
+    Stopped,
     Taken,
     decode_reply,
     encode,
@@ -35,6 +36,9 @@ _ANSWER = 5.0
 """Wall seconds the lab may take to answer."""
 _POLL = 0.2
 """Wall seconds between signs of life while no frames come; a stop is noticed as fast."""
+
+_STOPPING = 1.0
+"""Wall seconds to wait until the lab has stopped exposing."""
 
 _SILENCE = 60.0
 """Wall seconds after which a free-running camera that sends nothing is taken for broken."""
@@ -78,6 +82,16 @@ class _Line:
         except ValueError as error:
             raise LabCameraError(f"cannot read what the lab at {self._address} sends: {error}") from error
         return reply, parts[1].buffer if len(parts) == 2 else None
+
+    def stop(self, number: int) -> None:
+        """Ask to expose no more, and wait, bounded, until that is so; frames still on their way are left."""
+        self.send(Stop(number))
+        ends = time.monotonic() + _STOPPING
+        while (left := ends - time.monotonic()) > 0 and self.ready(left):
+            with contextlib.suppress(LabCameraError):
+                message = self.receive()
+                if message is not None and isinstance(message[0], Stopped):
+                    return
 
     def ask(self, request: Request) -> Reply:
         """Send a request and wait for its answer, bounded."""
@@ -282,5 +296,5 @@ class LabCamera(CameraDevice):
                     line.send(Taken(number, taken))
                     acknowledged, told = taken, time.monotonic()
         finally:
-            line.send(Stop(number))
+            line.stop(number)
             line.close()

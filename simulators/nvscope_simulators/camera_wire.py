@@ -80,6 +80,12 @@ class Started(_Message, frozen=True, tag="started"):
     exposure: float
 
 
+class Stopped(_Message, frozen=True, tag="stopped"):
+    """Lab to device: no trigger is heard any more."""
+
+    sequence: int
+
+
 class Refused(_Message, frozen=True, tag="refused"):
     """Lab to device: not done, and why."""
 
@@ -111,7 +117,7 @@ class Frame(_Message, frozen=True, tag="frame"):
 
 
 Request = Describe | Start | Taken | Stop
-Reply = Description | Started | Refused | Frame
+Reply = Description | Started | Stopped | Refused | Frame
 _encoder = msgspec.json.Encoder()
 _requests: msgspec.json.Decoder[Request] = msgspec.json.Decoder(Request)
 _replies: msgspec.json.Decoder[Reply] = msgspec.json.Decoder(Reply)

@@ -14,6 +14,7 @@ from nvscope_simulators.timeline import Timeline
 
 T = TypeVar("T")
 _PATIENCE = 30.0  # wall s
+_LAST_TURNS = 5  # of the loop; accepting a connection takes three
 
 
 class Host:
@@ -48,6 +49,7 @@ class Host:
     ) -> None:
         for server in self.servers:
             self.run(server.close())
+        self.run(_settle())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(_PATIENCE)
         self._loop.close()
@@ -77,3 +79,9 @@ class Host:
     def advance(self, seconds: float) -> None:
         """Let `seconds` of rig time pass."""
         self.run(self.timeline.advance(self.timeline.now + seconds, wait=True))
+
+
+async def _settle() -> None:
+    """Let connections that were on their way when the servers closed be made, and ended."""
+    for _ in range(_LAST_TURNS):
+        await asyncio.sleep(0)

@@ -78,6 +78,7 @@ class TcpServer:
         self.crashes = 0
         self._connections: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
+        self._closing = False
 
     @property
     def connections(self) -> int:
@@ -91,6 +92,7 @@ class TcpServer:
 
     async def close(self) -> None:
         """Stop listening and close every connection."""
+        self._closing = True
         if self._server is not None:
             self._server.close()
         self.drop_all()
@@ -105,6 +107,9 @@ class TcpServer:
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
+        if self._closing:  # it was waiting to be accepted
+            writer.transport.abort()
+            return
         if len(self._connections) >= self.instrument.max_connections or not self.faults.admits():
             self.refused += 1
             writer.close()
