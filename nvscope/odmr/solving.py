@@ -20,7 +20,7 @@ from nvscope.odmr.result import ODMRFit
 __all__ = ["Abandoned", "Solved", "available_cores", "for_all", "only_while", "solve", "to_result"]
 
 Array = NDArray[np.float64]
-SMALLEST, LARGEST, SHARES = 504, 1016, 8  # pixels a thread takes at a time
+SMALLEST, LARGEST, SHARES = 504, 2040, 8  # pixels a thread takes at a time
 
 
 @dataclass(frozen=True, eq=False)
