@@ -19,7 +19,7 @@ def remnant(run):
 def test_what_screened_traps(nvscope, lab, tmp_path_factory):
     served = ("--lab", str(lab("--pixels", "32x32", *AT).addresses_file), *AT)
     cooled, trapped = (
-        nvscope("run", name, "--set", "frames=16", *served, runs=tmp_path_factory.mktemp(name))
+        nvscope("run", name, "--set", "frames=32", *served, runs=tmp_path_factory.mktemp(name))
         for name in ("zfc", "flux-trap")
     )
     assert cooled.code == trapped.code == 0, cooled.output + trapped.output
@@ -31,7 +31,7 @@ def test_what_screened_traps(nvscope, lab, tmp_path_factory):
     # 150 G (1 - s) where the critical state does not limit it: 7 to 10 G, less at the edges that the pixels blur
     assert 7 < np.median(size) < 10
     assert np.percentile(size, 95) < 10
-    # as measured, |B| spreads by 1.65 G in the ring with 0.19 G of noise, 1 - s by 0.0096 with 0.0022
+    # as measured the rank correlation is 0.92; with half the frames noise of 1 - s and |B| alone brings it down to 0.80
     assert spearmanr(size, screening[ring]).statistic >= 0.8
 
 
