@@ -31,7 +31,7 @@ def test_what_screened_traps(nvscope, lab, tmp_path_factory):
     # 150 G (1 - s) where the critical state does not limit it: 7 to 10 G, less at the edges that the pixels blur
     assert 7 < np.median(size) < 10
     assert np.percentile(size, 95) < 10
-    # as measured the rank correlation is 0.92; with half the frames noise of 1 - s and |B| alone brings it down to 0.80
+    # as measured 0.92; with half the frames, where noise of both is larger by half again, 0.80
     assert spearmanr(size, screening[ring]).statistic >= 0.8
 
 
