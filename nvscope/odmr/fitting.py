@@ -98,14 +98,14 @@ def fit(
         pair = fit(axis, values, model, 2, baseline, noise, start, threads, width=width)
         single = fit(axis, values, model, 1, baseline, noise, None, threads)
         return choose_lines(pair, single, int(which.max()) + 1, weights.known)
-    engine = PairFit(setup) if fast else LineFit(setup)
+    ask = fast and neighbours and len(grid) == 2 and lines == 2
+    engine = PairFit(setup, search=not ask) if fast else LineFit(setup)
     first = _start(start, most, which, grid) / setup.unit
     first[:, :most] -= setup.middle / setup.unit
     threads = threads or available_cores()
     solved = solve(engine, values.reshape(axis.size, -1), first, threads)
-    if neighbours and len(grid) == 2 and isinstance(engine, PairFit) and lines == 2:
-        known = np.isfinite(first).all(axis=1) if len(first) else np.zeros(solved.status.size, np.bool_)
-        ask_neighbours(engine, values, solved, np.asarray(known), threads)
+    if ask and isinstance(engine, PairFit):
+        ask_neighbours(engine, values, solved, threads)
     return to_result(engine, values, solved)
 
 

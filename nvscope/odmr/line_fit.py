@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from nvscope.odmr.line_growth import grow_starts
 from nvscope.odmr.lines import fit_lines
 from nvscope.odmr.setup import Setup
+from nvscope.odmr.solved import Solved
 
 __all__ = ["LineFit"]
 
@@ -32,11 +33,9 @@ class LineFit:
         root: Array,
         start: Array,
         first: int,
-        maps: Array,
-        status: NDArray[np.uint8],
-        counts: NDArray[np.int32],
+        solved: Solved,
     ) -> None:
-        """Fit a block of pixels, (frequency, pixel), and write rows of the table from pixel `first` on."""
+        """Fit a block of pixels, (frequency, pixel), and fill `solved` from pixel `first` on."""
         s = self.setup
         part = slice(first, first + signal.shape[1])
         table = np.empty((signal.shape[1], self.rows))
@@ -51,10 +50,10 @@ class LineFit:
         fit_lines(
             s.x, spectra, root, s.weights.poisson, s.weights.known,
             s.shape.kind, self._offsets, s.lines, s.which, np.array(s.degrees), s.bank.filters, s.bank.overlap,
-            self._starts, start, s.bounds, s.windows, s.needed, table, status[part], numbers,
+            self._starts, start, s.bounds, s.windows, s.needed, table, solved.status[part], numbers,
         )  # fmt: skip
-        maps[:, part] = table.T
-        counts[:, part] = numbers.T
+        solved.table[:, part] = table.T
+        solved.counts[:, part] = numbers.T
 
     def maps(self, table: Array, grid: tuple[int, ...]) -> dict[str, Any]:
         """Turn the kernel's table, (row, pixel), into maps in Hz by name."""

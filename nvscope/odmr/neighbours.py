@@ -18,66 +18,85 @@ Array = NDArray[np.float64]
 
 RADIUS = 2  # pixels
 ENOUGH = 4  # neighbours that make an opinion
+TOGETHER = 2.0  # widths; lines that lie further apart than this are not an opinion
 
 
 @dataclass(frozen=True, eq=False)
 class Surroundings:
-    """Medians over the neighbours of some pixels; NaN where too few are sure.
+    """Medians over the neighbours of some pixels; NaN where too few are sure, or where they do not agree.
 
     Attributes
     ----------
-    lines : (parameter, pixel)
-        What is known of the lines, in the order asked for.
-    spread : (parameter, pixel)
-        Robust standard deviation of the same.
+    lines : (4, pixel)
+        c1, w1, c2, w2.
+    spread : (2, pixel)
+        Robust standard deviation of c1 and c2.
     """
 
     lines: Array
     spread: Array
 
+    @property
+    def known(self) -> NDArray[np.bool_]:
+        """Which pixels have surroundings that say something."""
+        result: NDArray[np.bool_] = np.isfinite(self.lines).all(axis=0)
+        return result
 
-def surroundings(lines: Array, sure: NDArray[np.bool_], chosen: NDArray[np.int64]) -> Surroundings:
+    def of(self, pixels: NDArray[np.int64] | NDArray[np.bool_] | slice) -> Surroundings:
+        """Return the same for a choice of pixels."""
+        return Surroundings(self.lines[:, pixels], self.spread[:, pixels])
+
+
+def surroundings(
+    lines: Array, sure: NDArray[np.bool_], chosen: NDArray[np.int64], radius: int = RADIUS
+) -> Surroundings:
     """Look around pixels of a grid.
 
     Parameters
     ----------
-    lines : ndarray, shape (parameter, y, x)
-        Fitted parameters.
+    lines : ndarray, shape (4, y, x)
+        c1, w1, c2, w2.
     sure : ndarray, shape (y, x)
         Neighbours to be listened to.
     chosen : ndarray
         Flat indices of the pixels to look around; their own values do not count.
+    radius : int
+        How far to look, in pixels.
     """
     middle = np.empty((lines.shape[0], chosen.size))
-    spread = np.empty_like(middle)
-    medians_around(np.ascontiguousarray(lines, np.float64), sure, chosen, middle, spread)
+    spread = np.empty((2, chosen.size))
+    medians_around(np.ascontiguousarray(lines, np.float64), sure, chosen, radius, middle, spread)
+    apart = (spread > TOGETHER * middle[[1, 3]]).any(axis=0)
+    middle[:, apart] = np.nan
     return Surroundings(middle, spread)
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=SAFE_FAST)
-def medians_around(lines, sure, chosen, middle, spread):  # type: ignore[no-untyped-def]
-    """Fill `middle` and `spread`, (parameter, chosen), from the sure pixels up to `RADIUS` away."""
+def medians_around(lines, sure, chosen, radius, middle, spread):  # type: ignore[no-untyped-def]
+    """Fill `middle`, (4, chosen), and `spread`, (2, chosen), from the sure pixels up to `radius` away."""
     height, width = sure.shape
-    heard = np.empty((2 * RADIUS + 1) ** 2, np.int64)
+    heard = np.empty((2 * radius + 1) ** 2, np.int64)
     values = np.empty(heard.size)
     for t in range(chosen.size):
         y, x = chosen[t] // width, chosen[t] % width
         count = 0
-        for j in range(max(y - RADIUS, 0), min(y + RADIUS + 1, height)):
-            for i in range(max(x - RADIUS, 0), min(x + RADIUS + 1, width)):
+        for j in range(max(y - radius, 0), min(y + radius + 1, height)):
+            for i in range(max(x - radius, 0), min(x + radius + 1, width)):
                 if sure[j, i] and (j != y or i != x):
                     heard[count] = j * width + i
                     count += 1
-        for k in range(lines.shape[0]):
-            middle[k, t] = math.nan
-            spread[k, t] = math.nan
-            if count >= ENOUGH:
-                for n in range(count):
-                    values[n] = lines[k, heard[n] // width, heard[n] % width]
-                middle[k, t] = sorted_median(values, count)
+        middle[:, t] = math.nan
+        spread[:, t] = math.nan
+        if count < ENOUGH:
+            continue
+        for k in range(4):
+            for n in range(count):
+                values[n] = lines[k, heard[n] // width, heard[n] % width]
+            middle[k, t] = sorted_median(values, count)
+            if k % 2 == 0:
                 for n in range(count):
                     values[n] = abs(values[n] - middle[k, t])
-                spread[k, t] = 1.4826 * sorted_median(values, count)
+                spread[k // 2, t] = 1.4826 * sorted_median(values, count)
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=SAFE_FAST)
@@ -95,13 +114,28 @@ def sorted_median(values, count):  # type: ignore[no-untyped-def]
 
 def binned(signal: NDArray[np.generic]) -> Array:
     """Average (frequency, y, x) over squares of two by two; an odd edge is left out. NaNs are left out of the mean."""
-    height, width = signal.shape[1] // 2 * 2, signal.shape[2] // 2 * 2
-    parts = signal[:, :height, :width].astype(np.float64).reshape(signal.shape[0], height // 2, 2, width // 2, 2)
-    there = np.isfinite(parts)
-    count = there.sum(axis=(2, 4))
-    with np.errstate(invalid="ignore"):
-        mean: Array = np.where(there, parts, 0.0).sum(axis=(2, 4)) / np.where(count > 0, count, np.nan)
-    return mean
+    out = np.empty((signal.shape[0], signal.shape[1] // 2, signal.shape[2] // 2))
+    real = (
+        signal if signal.dtype.kind in "iu" or signal.dtype in (np.float32, np.float64) else signal.astype(np.float64)
+    )
+    average_squares(np.ascontiguousarray(real), out)
+    return out
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=SAFE_FAST)
+def average_squares(signal, out):  # type: ignore[no-untyped-def]
+    """Fill `out`, (frequency, y/2, x/2), with means of what is finite of (frequency, y, x)."""
+    for f in range(out.shape[0]):
+        for y in range(out.shape[1]):
+            for x in range(out.shape[2]):
+                total, count = 0.0, 0
+                for j in range(2 * y, 2 * y + 2):
+                    for i in range(2 * x, 2 * x + 2):
+                        value = float(signal[f, j, i])
+                        there = math.isfinite(value)
+                        total += value if there else 0.0
+                        count += 1 if there else 0
+                out[f, y, x] = total / count if count > 0 else math.nan
 
 
 def binned_weights(weights: Weights, grid: tuple[int, ...]) -> Weights:

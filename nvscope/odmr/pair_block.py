@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -34,17 +35,21 @@ from nvscope.odmr.pair_judge import (
     freedom,
     misgiving,
     noise_variance,
+    outdone,
     useless_term,
     wanted_degree,
     weakest_line,
 )
+from nvscope.odmr.pair_residual import third_line
 from nvscope.odmr.pair_solve import solve_pairs
 from nvscope.odmr.setup import Setup
 
-__all__ = ["Block"]
+__all__ = ["Block", "no_handicap"]
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
+Handicap = Callable[[Array, Indices], Array]
+"""Takes a table of solutions and the pixels they belong to; returns what counts against each, as an addition to chi2."""
 
 STRONG_CONTRAST = 0.03  # contrast from which Poisson weights must follow the spectrum
 CANDIDATES = 4  # starts for a pixel that is looked at again
@@ -124,8 +129,8 @@ class Block:
             q[: 2 * lines, warm] = np.clip(given[warm].T[order], low[:, None], high[:, None])
         return q, warm
 
-    def fit(self, alive: Indices, q: Array, guided: NDArray[np.bool_], lines: int) -> Array:
-        """Return solutions for the pixels `alive` from their columns of `q`; what is doubted is tried again."""
+    def fit(self, alive: Indices, q: Array, lines: int) -> Array:
+        """Return solutions for the pixels `alive` from their columns of `q`."""
         lowest, highest = self.setup.degrees
         if alive.size < self.size:
             q = q[:, alive]
@@ -135,12 +140,27 @@ class Block:
             wanted = wanted_degree(self.refine(some, q[:, :PILOT], lines, lowest), self.noise.of(some), highest)
             degree = highest if np.mean(wanted > lowest) > 0.5 else lowest
         solved = self.refine(alive, q, lines, degree)
-        if highest > lowest:
-            solved = self.choose_baseline(solved, alive)
-        doubted = np.flatnonzero(doubt(solved, self.noise.of(alive), self.setup.bounds, guided[alive]))
-        if doubted.size:
-            solved[:, doubted] = self.try_harder(solved[:, doubted], alive[doubted], lines)
-        return solved
+        return self.choose_baseline(solved, alive) if highest > lowest else solved
+
+    def doubted(
+        self, solved: Array, pixels: Indices, guided: NDArray[np.bool_], against: Array | float = 0.0, *, later: bool
+    ) -> Indices:
+        """Which solutions may not be the best there is.
+
+        `guided` are those that began where lines are known to be; `against` is what else counts against each, as an
+        addition to chi2. Who will be asked again `later` need not be asked everything.
+        """
+        doubted, unsure = doubt(solved, self.noise.of(pixels), self.setup.bounds, guided, later=later)
+        some = np.flatnonzero(unsure)
+        if some.size:
+            third = np.empty(some.size)
+            third_line(
+                pixels[some], solved[:, some], self.setup.x, self.spectra, np.sqrt(self.weight),
+                self.setup.bank.filters, third,
+            )  # fmt: skip
+            cost = np.broadcast_to(against, doubted.shape)[some]
+            doubted[some] = outdone(solved[:, some], self.noise.of(pixels[some]), third, guided[some], cost)
+        return np.flatnonzero(doubted)
 
     def unmask(self, pairs: Array, pixels: Indices) -> None:
         """Call the weaker of two lines that overlap missing, in place, where one line explains both.
@@ -197,21 +217,37 @@ class Block:
                     solved[:, some[better]] = other[:, better]
         return solved
 
-    def try_harder(self, table: Array, pixels: Indices, lines: int) -> Array:
-        """Start again from the best templates; keep what is likeliest."""
+    def try_harder(self, table: Array, pixels: Indices, lines: int, handicap: Handicap) -> Array:
+        """Start again from the best templates that may lead to something likelier; keep what is likeliest."""
         bank = self.setup.bank
         q = np.empty((4, CANDIDATES * pixels.size))
-        pair_candidates(
-            pixels, self.spectra, np.sqrt(self.weight), bank.filters, bank.overlap, bank.gain, bank.centre, bank.width,
-            lines, CANDIDATES, q,
-        )  # fmt: skip
-        rivals = [
-            table[:, :, None],
-            self.refine_any(np.repeat(pixels, CANDIDATES), q, lines).reshape(ROWS, -1, CANDIDATES),
-        ]
+        least = np.empty(CANDIDATES * pixels.size)
+        known = table[[C1, W1, C2, W2]] if lines == 2 else table[[C1, W1, C1, W1]]
+        # lines that overlap may be any of several pairs that look alike
+        overlapping = np.abs(known[0] - known[2]) < known[1] + known[3]
         if lines == 2:
-            rivals.append(self.refine_any(pixels, self.parted(table), 2)[:, :, None])
-        return self.likeliest(np.concatenate(rivals, axis=2), pixels, np.zeros(1))
+            known[:, overlapping] = np.inf
+        pair_candidates(
+            pixels, self.spectra, np.sqrt(self.weight), bank.basis, bank.filters, bank.overlap, bank.gain, bank.centre,
+            bank.width, lines, known, q, least,
+        )  # fmt: skip
+        variance = noise_variance(table, self.noise.of(pixels))
+        against = misgiving(table, self.noise.of(pixels)) + handicap(table, pixels)
+        every = np.arange(pixels.size)
+        owner = np.repeat(every, CANDIDATES)
+        could = (
+            handicap(as_solutions(q), pixels[owner]) < against[owner] + (table[CHI2, owner] - least) / variance[owner]
+        )
+        rivals, owners = [table], [every]
+        if could.any():
+            rivals.append(self.refine_any(pixels[owner[could]], q[:, could], lines))
+            owners.append(owner[could])
+        if lines == 2:
+            parted = self.parted(table)
+            could = handicap(as_solutions(parted), pixels) <= against
+            rivals.append(self.refine_any(pixels[could], parted[:, could], 2))
+            owners.append(every[could])
+        return self.likeliest(np.hstack(rivals), np.concatenate(owners), pixels, handicap)
 
     def parted(self, table: Array) -> Array:
         """Starts that take the stronger line of a pair for both lines close together."""
@@ -222,15 +258,14 @@ class Block:
             np.clip(centre - half, low[0], high[0]), half, np.clip(centre + half, low[0], high[0]), half,
         ])  # fmt: skip
 
-    def likeliest(self, rivals: Array, pixels: Indices, handicap: Array) -> Array:
-        """Choose among solutions (ROWS, pixel, rival), each with its handicap as an addition to chi2."""
-        count = rivals.shape[2]
-        flat = rivals.reshape(ROWS, -1)
-        noise = self.noise.of(np.repeat(pixels, count))
-        points = (criterion(flat, noise) + misgiving(flat, noise)).reshape(-1, count) + handicap
+    def likeliest(self, rivals: Array, owner: Indices, pixels: Indices, handicap: Handicap) -> Array:
+        """Choose one of the solutions `rivals`, (ROWS, solution), for each of `pixels`; `owner` says whose each is."""
+        noise = self.noise.of(pixels[owner])
+        points = criterion(rivals, noise) + misgiving(rivals, noise) + handicap(rivals, pixels[owner])
         points[~np.isfinite(points)] = np.inf
-        best = np.argmin(points, axis=1)
-        chosen: Array = rivals[:, np.arange(pixels.size), best]
+        order = np.lexsort((points, owner))
+        first = np.searchsorted(owner[order], np.arange(pixels.size))
+        chosen: Array = rivals[:, order[first]]
         return chosen
 
     def choose_lines(self, pairs: Array, pixels: Indices) -> Array:
@@ -251,13 +286,15 @@ class Block:
         filler = np.ones_like(strong)
         starts = [np.vstack([np.clip(np.nan_to_num(q), low, high), filler]) for q in (strong, between)]
         both = self.refine_any(np.tile(pixels, 2), np.hstack(starts), 1)
-        return self.likeliest(np.stack(np.hsplit(both, 2), axis=2), pixels, np.zeros(1))
+        return self.likeliest(both, np.tile(np.arange(pixels.size), 2), pixels, no_handicap)
 
     def follow_spectrum(self, solved: Array, pixels: Indices) -> None:
         """Refit pixels of strong contrast with the Poisson weights of their fitted spectra, in place."""
-        deepest = np.maximum(np.abs(solved[A1]), np.abs(solved[A2]))
+        # less what noise may have added: it is the light that is there which makes the noise
+        sigma = np.sqrt(noise_variance(solved, self.noise.of(pixels)))
+        depths = [np.abs(solved[a]) - 2 * sigma * np.sqrt(solved[VARIANCE + a]) for a in (A1, A2)]
         light = np.abs(self.level[pixels] - self.setup.weights.offset)
-        strong = np.flatnonzero(deepest > STRONG_CONTRAST * light)
+        strong = np.flatnonzero(np.maximum(*depths) > STRONG_CONTRAST * light)
         if not strong.size:
             return
         chosen = pixels[strong]
@@ -290,3 +327,15 @@ def stronger(pairs: Array) -> Array:
     """Return centre and width, (2, pixel), of the more significant line of each pair."""
     chosen: Array = np.nan_to_num(np.where(second_stronger(pairs), pairs[[C2, W2]], pairs[[C1, W1]]))
     return chosen
+
+
+def as_solutions(q: Array) -> Array:
+    """Return starts as a table of solutions of which nothing is known but where they are."""
+    table = np.full((ROWS, q.shape[1]), np.inf)
+    table[[C1, W1, C2, W2]] = q
+    return table
+
+
+def no_handicap(table: Array, pixels: Indices) -> Array:
+    """Count nothing against any solution but what the spectrum says."""
+    return np.zeros(table.shape[1])

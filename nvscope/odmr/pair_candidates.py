@@ -13,11 +13,12 @@ __all__ = ["pair_candidates"]
 
 ALIKE = 0.6  # lines closer than this many times the sum of their widths are the same start
 TRIED = 6  # rows looked at for each start offered
+SEEN = 0.85  # share of what a line lowers chi2 by that the nearest template sees: 0.86 or more but at the edges
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=SAFE_FAST)
-def pair_candidates(pixel, spectra, root_weight, filters, overlap, gain, centre, width, lines, many, q):
-    """Write `many` distinct starts for each pixel to the columns of `q`, best first.
+def pair_candidates(pixel, spectra, root_weight, basis, filters, overlap, gain, centre, width, lines, known, q, least):
+    """Write distinct starts for each pixel to the columns of `q`, best first.
 
     Parameters
     ----------
@@ -25,8 +26,8 @@ def pair_candidates(pixel, spectra, root_weight, filters, overlap, gain, centre,
         Columns of `spectra` to look at.
     spectra, root_weight : (frequency, spectrum), (frequency, 1 or spectrum)
         Levelled signal, and square roots of its weights.
-    filters : (template, frequency)
-        Matched filters for weighted signals.
+    basis, filters : (term, frequency), (template, frequency)
+        Orthonormal baselines and matched filters for weighted signals.
     overlap, gain : (template, template or more)
         Inner products ρ of the templates, and 1/(1 - ρ²), zero where two are too alike to be told apart; rows filled up
         with zeros to whole `LANES`.
@@ -34,22 +35,28 @@ def pair_candidates(pixel, spectra, root_weight, filters, overlap, gain, centre,
         Templates.
     lines : int
         With one line the starts are the best single templates, and the second line of `q` is a filler.
+    known : (4, pixel)
+        c1, w1, c2, w2 of a solution that is there already; starts like it are not offered.
     q : (4, pixel * many)
         c1, w1, c2, w2.
+    least : (pixel * many,)
+        The least chi2 that lines about there can leave; infinite where no further start was found.
     """
-    count, wide = centre.size, overlap.shape[1]
+    count, wide, many = centre.size, overlap.shape[1], least.size // pixel.size
     y = np.zeros((filters.shape[1], LANES))
     z = np.zeros((wide, LANES))  # a pixel in every lane ...
     best = np.zeros((wide, LANES))
     response = np.zeros((1, wide))  # ... and one pixel's, side by side
     drop = np.zeros((1, wide))
     found = np.zeros((2, LANES))
+    bare = np.zeros((1, LANES))  # chi2 of the baseline alone
     for start in range(0, pixel.size, LANES):
         together = min(LANES, pixel.size - start)
         for a in range(together):
             p = pixel[start + a]
             for f in range(y.shape[0]):
                 y[f, a] = spectra[f, p] * root_weight[f, p if root_weight.shape[1] > 1 else 0]
+        bare_chi2(basis, y, bare)
         respond(filters, y, z)
         drop_by_template(count, z, overlap, gain, lines, best)
         for a in range(together):
@@ -65,8 +72,12 @@ def pair_candidates(pixel, spectra, root_weight, filters, overlap, gain, centre,
                 second = first
                 if lines == 2:
                     second = partner(response, overlap, gain, first, found)
+                worth = drop[0, first]
                 drop[0, first] = -1.0
-                fresh = True
+                fresh = not (
+                    (like(known, s, 0, centre, width, first) and like(known, s, 2, centre, width, second))
+                    or (like(known, s, 2, centre, width, first) and like(known, s, 0, centre, width, second))
+                )
                 for c in range(offered):
                     column = s * many + c
                     same = like(q, column, 0, centre, width, first) and like(q, column, 2, centre, width, second)
@@ -78,12 +89,27 @@ def pair_candidates(pixel, spectra, root_weight, filters, overlap, gain, centre,
                     q[1, column] = width[first]
                     q[2, column] = centre[second]
                     q[3, column] = width[second]
+                    least[column] = bare[0, a] - worth / SEEN
                     offered += 1
                     if offered == many:
                         break
             for c in range(offered, many):
-                for k in range(4):
-                    q[k, s * many + c] = q[k, s * many]
+                least[s * many + c] = np.inf
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=SAFE_FAST)
+def bare_chi2(basis, y, bare):
+    """Sum of squares of `LANES` weighted signals, (frequency, LANES), less what the baselines in `basis` explain."""
+    total = broadcast(0.0)
+    for f in range(y.shape[0]):
+        here = load(y, f, 0)
+        total = total + here * here
+    for i in range(basis.shape[0]):
+        share = broadcast(0.0)
+        for f in range(y.shape[0]):
+            share = share + broadcast(basis[i, f]) * load(y, f, 0)
+        total = total - share * share
+    store(bare, 0, 0, total)
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=SAFE_FAST)

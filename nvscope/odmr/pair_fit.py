@@ -6,11 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nvscope.odmr.neighbours import Surroundings
-from nvscope.odmr.pair_block import Block
+from nvscope.odmr.pair_block import Block, no_handicap
 from nvscope.odmr.pair_finish import LINES, ROWS
 from nvscope.odmr.pair_judge import strangeness
 from nvscope.odmr.pair_publish import BASE, CENTER, CHI2_REDUCED, GAIN, HALF, MAPS, A, C, F, W, publish
 from nvscope.odmr.setup import Setup
+from nvscope.odmr.solved import Solved
 
 __all__ = ["PairFit"]
 
@@ -21,100 +22,111 @@ EASE = 0.75  # significance then needed, of that asked elsewhere
 
 
 class PairFit:
-    """The pair kernels on one setup."""
+    """The pair kernels on one setup.
+
+    Parameters
+    ----------
+    setup : Setup
+        What all pixels share.
+    search : bool
+        Whether what is doubted is looked for in all of the spectrum at once, or only marked: `reconsider` is better at
+        it where something is known of the surroundings.
+    """
 
     rows = MAPS
 
-    def __init__(self, setup: Setup) -> None:
+    def __init__(self, setup: Setup, *, search: bool = True) -> None:
         self.setup = setup
+        self._search = search
 
-    def block(
-        self,
-        signal: NDArray[np.generic],
-        root: Array,
-        start: Array,
-        first: int,
-        maps: Array,
-        status: NDArray[np.uint8],
-        counts: NDArray[np.int32],
-    ) -> None:
-        """Fit a block of pixels, (frequency, pixel), and write maps from pixel `first` on.
+    def block(self, signal: NDArray[np.generic], root: Array, start: Array, first: int, solved: Solved) -> None:
+        """Fit a block of pixels, (frequency, pixel), and fill `solved` from pixel `first` on.
 
         `root` are the square roots of the weights, (1 or pixel, frequency); `start` centres and widths,
         (0 or pixel, 2 lines).
         """
-        block = Block(self.setup, signal, root)
+        setup = self.setup
+        block = Block(setup, signal, root)
         alive = np.flatnonzero(block.alive)
         table = _unsolved(block.size)
         if alive.size:
-            solved = block.fit(alive, *block.start(start), self.setup.lines)
-            if self.setup.choose_lines:
-                solved = block.choose_lines(solved, alive)
-            if self.setup.weights.poisson[0] > 0:
-                block.follow_spectrum(solved, alive)
-            if self.setup.lines == 2 and not self.setup.choose_lines:
-                block.unmask(solved, alive)
+            q, guided = block.start(start)
+            found = block.fit(alive, q, setup.lines)
+            doubted = block.doubted(found, alive, guided[alive], later=not self._search)
+            if doubted.size and self._search:
+                found[:, doubted] = block.try_harder(found[:, doubted], alive[doubted], setup.lines, no_handicap)
+            elif doubted.size:
+                solved.doubted[first + alive[doubted]] = True
+            if setup.choose_lines:
+                found = block.choose_lines(found, alive)
+            self._finish(block, found, alive)
             if alive.size == block.size:
-                table = solved
+                table = found
             else:
-                table[:, alive] = solved
-        self._publish(block, table, first, maps, status, counts)
+                table[:, alive] = found
+        self._publish(block, table, first, solved)
+
+    def _finish(self, block: Block, found: Array, alive: NDArray[np.int64]) -> None:
+        """Give solutions the weights of their own spectra, and take from pairs what is none, in place."""
+        if self.setup.weights.poisson[0] > 0:
+            block.follow_spectrum(found, alive)
+        if self.setup.lines == 2 and not self.setup.choose_lines:
+            block.unmask(found, alive)
 
     def reconsider(
-        self, signal: NDArray[np.generic], root: Array, starts: Array, around: Surroundings
-    ) -> tuple[Array, NDArray[np.uint8], NDArray[np.int32]]:
-        """Refine rival `starts`, (rival, 4, pixel), and keep for each pixel the likeliest given what lies `around`.
+        self, signal: NDArray[np.generic], root: Array, own: Array, around: Surroundings, *, search: bool
+    ) -> Solved:
+        """Fit pixels again that are not sure, (frequency, pixel), with what is known of their surroundings.
 
-        Starts and surroundings are c1, w1, c2, w2 in units of `x`; all must be finite. Returns maps, status and counts
-        of these pixels.
+        `own` and `around` are c1, w1, c2, w2 in units of `x`; what lies around may be unknown. A solution that is still
+        doubted after a start from there is looked for in all of the spectrum, if `search`; distance from the surroundings
+        counts against it as much as their own scatter says it should.
         """
         block = Block(self.setup, signal, root)
-        step = float(np.median(np.diff(self.setup.x)))
         alive = np.flatnonzero(block.alive)
         table = _unsolved(block.size)
+        solved = Solved.empty(MAPS, block.size)
         expected = np.zeros(block.size, np.bool_)
         if alive.size:
-            noise = block.noise.of(alive)
-            near = Surroundings(around.lines[:, alive], around.spread[:, alive])
-            rivals = np.stack([block.refine_any(alive, q[:, alive], 2) for q in starts], axis=2)
-            handicap = np.stack([strangeness(rivals[:, :, k], noise, near, step) for k in range(len(starts))], axis=1)
-            solved = block.likeliest(rivals, alive, handicap)
-            if self.setup.weights.poisson[0] > 0:
-                block.follow_spectrum(solved, alive)
-            table[:, alive] = solved
-            expected[alive] = strangeness(solved, noise, near, step) < AS_EXPECTED
-        maps = np.empty((MAPS, block.size))
-        status = np.empty(block.size, np.uint8)
-        counts = np.empty((3, block.size), np.int32)
-        self._publish(block, table, 0, maps, status, counts)
+            step = float(np.median(np.diff(self.setup.x)))
+
+            def strange(found: Array, pixels: NDArray[np.int64]) -> Array:
+                return strangeness(found, block.noise.of(pixels), around.of(pixels), step)
+
+            found = block.refine_any(alive, own[:, alive], 2)
+            told = around.known[alive]
+            odd = np.flatnonzero(told & (strange(found, alive) >= AS_EXPECTED))
+            if odd.size:
+                near = block.refine_any(alive[odd], around.lines[:, alive[odd]], 2)
+                rivals, owner = np.hstack([found[:, odd], near]), np.tile(np.arange(odd.size), 2)
+                found[:, odd] = block.likeliest(rivals, owner, alive[odd], strange)
+            doubted = block.doubted(found, alive, told, strange(found, alive), later=False)
+            if doubted.size and search:
+                found[:, doubted] = block.try_harder(found[:, doubted], alive[doubted], 2, strange)
+            else:
+                solved.doubted[alive[doubted]] = True
+            self._finish(block, found, alive)
+            table[:, alive] = found
+            expected[alive] = told & (strange(found, alive) < AS_EXPECTED)
+        self._publish(block, table, 0, solved)
         if expected.any():
             # noise had only this one place to look like a line in
-            easier, easier_counts = status.copy(), counts.copy()
-            self._publish(block, table, 0, maps, easier, easier_counts, ease=EASE)
-            status[expected], counts[:, expected] = easier[expected], easier_counts[:, expected]
-        return maps, status, counts
+            easier = Solved(solved.table, solved.status.copy(), solved.counts.copy(), solved.doubted)
+            self._publish(block, table, 0, easier, ease=EASE)
+            solved.status[expected], solved.counts[:, expected] = easier.status[expected], easier.counts[:, expected]
+        return solved
 
-    def _publish(
-        self,
-        block: Block,
-        table: Array,
-        first: int,
-        maps: Array,
-        status: NDArray[np.uint8],
-        counts: NDArray[np.int32],
-        ease: float = 1.0,
-    ) -> None:
+    def _publish(self, block: Block, table: Array, first: int, solved: Solved, ease: float = 1.0) -> None:
         s = self.setup
         publish(
             table, block.base, block.level, block.noise.unit, s.weights.known, block.noise.points, s.middle, s.unit,
-            s.weights.offset, s.bounds, s.windows, ease * s.needed, first, maps,
-            status, counts,
+            s.weights.offset, s.bounds, s.windows, ease * s.needed, first, solved.table, solved.status, solved.counts,
         )  # fmt: skip
         dead = np.flatnonzero(~block.alive)
         if dead.size:
-            maps[:, first + dead] = np.nan
-            counts[:, first + dead] = 0
-            status[first + dead] = np.where(block.invalid[dead], 4, 2)
+            solved.table[:, first + dead] = np.nan
+            solved.counts[:, first + dead] = 0
+            solved.status[first + dead] = np.where(block.invalid[dead], 4, 2)
 
     def maps(self, table: Array, grid: tuple[int, ...]) -> dict[str, Array]:
         """Name the rows of the maps."""

@@ -22,6 +22,7 @@ __all__ = [
     "freedom",
     "misgiving",
     "noise_variance",
+    "outdone",
     "strangeness",
     "useless_term",
     "wanted_degree",
@@ -31,10 +32,12 @@ __all__ = [
 Array = NDArray[np.float64]
 
 SURE = 7.0  # amplitude over error from which a line is not doubted
-GUIDED = 4.0  # ... where the pixel was told where to begin: noise has no other place to look like a line in
+LEAST = 4.0  # ... at least, where nothing else in the spectrum looks like a line
+ELSEWHERE = 16.0  # what a line counts less, in chi2, where it is not expected; see `strangeness`
 OVERLAP = 0.8  # lines closer than this many times the sum of their half widths are looked at again
 BROAD = 0.1  # share of a window from which a line may be a bent baseline
 UNLIKE = 4.0  # ratio of widths that is doubted
+UNLIKE_FAINT = 2.5  # ratio of depths that is doubted in a faint pair: two lines close together and a heap of noise
 WORSE = 5.0  # excess of chi2 over that of the other pixels, in its own scatter, that is doubted
 UNLIKE_WIDTHS, UNLIKE_DEPTHS = 0.4, 0.4  # usual difference of the logarithms within a pair
 OPPOSITE = 8.0  # what opposite signs count, in chi2
@@ -131,7 +134,7 @@ def strangeness(table: Array, noise: Noise, around: Surroundings, step: float) -
         mirrored = C1 + C2 - k
         centre = np.where(swap, table[mirrored], table[k])
         known = np.where(swap, table[VARIANCE + mirrored], table[VARIANCE + k])
-        spread = around.spread[k] ** 2 + (0.5 * step) ** 2 + np.minimum(variance * known, (2 * step) ** 2)
+        spread = around.spread[k // 2] ** 2 + (0.5 * step) ** 2 + np.minimum(variance * known, (2 * step) ** 2)
         far = (centre - around.lines[k]) ** 2 / spread
         total += np.where(np.isfinite(far), ODD_PLACE * np.log1p(far / ODD_PLACE), 0.0)
     return total
@@ -158,29 +161,65 @@ def useless_term(table: Array, noise: Noise, degree: int) -> NDArray[np.bool_]:
     return result
 
 
-def doubt(table: Array, noise: Noise, bounds: Array, guided: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Which solutions may not be the best there is; `guided` are those that began where lines are known to be."""
+def doubt(
+    table: Array, noise: Noise, bounds: Array, guided: NDArray[np.bool_], *, later: bool
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Which solutions may not be the best there is, and of which of these the rest of the spectrum should be asked.
+
+    Those are faint, yet there, and else as a pair should be; where pixels were `guided`, began where lines are known to
+    be, also those that are hardly there or odd, unless they will be asked again `later`.
+    """
     free = freedom(table, noise)
     misfit = table[CHI2] / free / noise.unit
     usual = float(np.partition(misfit, misfit.size // 2)[misfit.size // 2])
     doubted = np.empty(table.shape[1], np.bool_)
-    suspect(table, noise_variance(table, noise), misfit, free, usual, bounds, guided, doubted)
-    return doubted
+    unsure = np.empty(table.shape[1], np.bool_)
+    suspect(table, noise_variance(table, noise), misfit, free, usual, bounds, guided, later, doubted, unsure)
+    return doubted, unsure
+
+
+def outdone(table: Array, noise: Noise, third: Array, guided: NDArray[np.bool_], against: Array) -> NDArray[np.bool_]:
+    """Whether the weaker line of a pair that is not sure may not be the one to choose.
+
+    Parameters
+    ----------
+    table, noise
+        Solutions of two lines.
+    third : (solution,)
+        What a further line would explain of the rest, in chi2: another choice of lines would explain about as much.
+    guided : (solution,)
+        Whether these lines are where lines are known to be; then noise elsewhere must look that much more like one.
+    against : (solution,)
+        What else counts against the solution, as an addition to chi2.
+    """
+    weakest = weakest_line(table, noise)
+    rival = third / noise_variance(table, noise) + misgiving(table, noise) + against
+    result: NDArray[np.bool_] = weakest**2 + np.where(guided, ELSEWHERE, 0.0) < rival
+    return result
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=SAFE_FAST)
-def suspect(table, variance, misfit, free, usual, bounds, guided, doubted):  # type: ignore[no-untyped-def]
+def suspect(table, variance, misfit, free, usual, bounds, guided, later, doubted, unsure):  # type: ignore[no-untyped-def]
     """Mark what is faint, odd or fitted worse than the `usual` misfit."""
     least, widest = 1.01 * bounds[2], BROAD * bounds[3]
     for s in range(table.shape[1]):
         a, b, w, v = table[A1, s], table[A2, s], table[W1, s], table[W2, s]
-        sure = GUIDED if guided[s] else SURE
-        needed = sure * sure * variance[s]
-        fine = a * a > needed * table[FIXED, s] and least < w < widest and table[OUTCOME, s] == 0.0
+        a2, b2 = a * a / table[FIXED, s], b * b / table[FIXED + 1, s]
+        needed = SURE * SURE * variance[s]
         excess = misfit[s] - usual
-        fine = fine and not (excess > 0.0 and excess * excess * free[s] > 2.0 * (WORSE * usual) ** 2)
-        if table[LINES, s] == 2.0:
-            fine = fine and b * b > needed * table[FIXED + 1, s] and least < v < widest and a * b > 0.0
+        fitted = not (excess > 0.0 and excess * excess * free[s] > 2.0 * (WORSE * usual) ** 2)
+        fitted = fitted and table[OUTCOME, s] == 0.0
+        clear = a2 > needed
+        fine = least < w < widest
+        pair = table[LINES, s] == 2.0
+        if pair:
+            clear = clear and b2 > needed
+            fine = fine and least < v < widest and a * b > 0.0
             fine = fine and w < UNLIKE * v and v < UNLIKE * w
             fine = fine and abs(table[C1, s] - table[C2, s]) > OVERLAP * (w + v)
-        doubted[s] = not fine
+        doubted[s] = not (clear and fine and fitted)
+        unsure[s] = doubted[s] and pair and fitted
+        if later or not guided[s]:
+            there = min(a2, b2) > LEAST * LEAST * variance[s]
+            alike = abs(a) < UNLIKE_FAINT * abs(b) and abs(b) < UNLIKE_FAINT * abs(a)
+            unsure[s] = unsure[s] and fine and there and alike

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,23 +15,17 @@ from numpy.typing import NDArray
 from nvscope.odmr.line_fit import LineFit
 from nvscope.odmr.pair_fit import PairFit
 from nvscope.odmr.result import ODMRFit
+from nvscope.odmr.solved import Solved
 
-__all__ = ["Abandoned", "Solved", "available_cores", "for_all", "only_while", "solve", "to_result"]
+__all__ = ["Abandoned", "available_cores", "for_all", "only_while", "solve", "to_result"]
 
 Array = NDArray[np.float64]
 SMALLEST, LARGEST, SHARES = 504, 2040, 8  # pixels a thread takes at a time
 
 
-@dataclass(frozen=True, eq=False)
-class Solved:
-    """What a kernel leaves: its table (row, pixel), statuses, and counts (iterations, lines, degree)."""
-
-    table: Array
-    status: NDArray[np.uint8]
-    counts: NDArray[np.int32]
-
-
-def solve(engine: PairFit | LineFit, signal: NDArray[Any], start: Array, threads: int) -> Solved:
+def solve(
+    engine: PairFit | LineFit, signal: NDArray[Any], start: Array, threads: int, root: Array | None = None
+) -> Solved:
     """Fit every pixel.
 
     Parameters
@@ -45,14 +38,16 @@ def solve(engine: PairFit | LineFit, signal: NDArray[Any], start: Array, threads
         Centres and widths in units of x; not-finite rows are guessed.
     threads
         How many to use; the result does not depend on it.
+    root : (1 or pixel, frequency), optional
+        Square roots of the weights, if not those of the setup.
     """
     pixels = signal.shape[1]
-    solved = Solved(np.empty((engine.rows, pixels)), np.empty(pixels, np.uint8), np.empty((3, pixels), np.int32))
-    root = engine.setup.weights.root
+    solved = Solved.empty(engine.rows, pixels)
+    root = engine.setup.weights.root if root is None else root
 
     def block(part: slice) -> None:
         own = root if root.shape[0] == 1 else root[part]
-        engine.block(signal[:, part], own, start[part], part.start, solved.table, solved.status, solved.counts)
+        engine.block(signal[:, part], own, start[part], part.start, solved)
 
     for_all(block, blocks(pixels), threads)
     return solved

@@ -24,6 +24,8 @@ class TemplateBank:
     ----------
     centre, width : ndarray, shape (template,)
         Hz.
+    basis : ndarray, shape (degree + 1, frequency)
+        The baselines projected out, times the roots of the weights, orthonormal.
     filters : ndarray, shape (template, frequency)
         Their product with a weighted spectrum is the matched-filter amplitude in units of the noise.
     overlap, gain : ndarray, shape (template, template or a little more)
@@ -33,6 +35,7 @@ class TemplateBank:
 
     centre: NDArray[np.float64]
     width: NDArray[np.float64]
+    basis: NDArray[np.float64]
     filters: NDArray[np.float64]
     overlap: NDArray[np.float64]
     gain: NDArray[np.float64]
@@ -91,22 +94,20 @@ def template_bank(
         width *= 2.0
     centre, breadth = np.concatenate(centres), np.concatenate(widths)
     rows = evaluate_line(model, frequency[None, :], centre[:, None], breadth[:, None]) * root_weight
-    filters, norm = _project(rows, frequency, root_weight, degree)
+    basis = _baselines(frequency, root_weight, degree)
+    filters = rows - np.einsum("id,df->if", np.einsum("if,df->id", rows, basis), basis)
+    norm = np.sqrt(np.einsum("ij,ij->i", filters, filters))
     keep = norm > 1e-3 * norm.max()
     filters = filters[keep] / norm[keep, None]
     overlap = np.einsum("if,jf->ij", filters, filters)  # not worth waking the linear algebra library's threads
     gain = np.where(np.abs(overlap) < COLLINEAR, 1.0 / (1.0 - np.minimum(overlap**2, COLLINEAR**2)), 0.0)
     room = ((0, 0), (0, -overlap.shape[0] % 8))
     return TemplateBank(
-        centre[keep], breadth[keep], np.ascontiguousarray(filters), np.pad(overlap, room), np.pad(gain, room)
+        centre[keep], breadth[keep], basis, np.ascontiguousarray(filters), np.pad(overlap, room), np.pad(gain, room)
     )
 
 
-def _project(
-    rows: NDArray[np.float64], frequency: NDArray[np.float64], root_weight: NDArray[np.float64], degree: int
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Remove the weighted baseline polynomials from `rows`; returns the rest and its norms."""
+def _baselines(frequency: NDArray[np.float64], root_weight: NDArray[np.float64], degree: int) -> NDArray[np.float64]:
+    """Return weighted polynomials up to `degree`, orthonormal, shape (degree + 1, frequency)."""
     x = 2 * (frequency - frequency[0]) / (frequency[-1] - frequency[0]) - 1
-    basis = np.linalg.qr(np.vander(x, degree + 1) * root_weight[:, None])[0]
-    rest = rows - np.einsum("id,fd->if", np.einsum("if,fd->id", rows, basis), basis)
-    return rest, np.sqrt(np.einsum("ij,ij->i", rest, rest))
+    return np.ascontiguousarray(np.linalg.qr(np.vander(x, degree + 1) * root_weight[:, None])[0].T)
