@@ -44,12 +44,12 @@ from nvscope.odmr.pair_residual import third_line
 from nvscope.odmr.pair_solve import solve_pairs
 from nvscope.odmr.setup import Setup
 
-__all__ = ["Block", "no_handicap"]
+__all__ = ["Block", "Handicap", "no_handicap"]
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
 Handicap = Callable[[Array, Indices], Array]
-"""Takes a table of solutions and the pixels they belong to; returns what counts against each, as an addition to chi2."""
+"""Takes solutions and the pixels they belong to; returns what counts against each, as an addition to chi2."""
 
 STRONG_CONTRAST = 0.03  # contrast from which Poisson weights must follow the spectrum
 CANDIDATES = 4  # starts for a pixel that is looked at again
@@ -143,32 +143,33 @@ class Block:
         return self.choose_baseline(solved, alive) if highest > lowest else solved
 
     def doubted(
-        self, solved: Array, pixels: Indices, guided: NDArray[np.bool_], against: Array | float = 0.0, *, later: bool
+        self, solved: Array, pixels: Indices, guided: NDArray[np.bool_], handicap: Handicap, *, later: bool
     ) -> Indices:
         """Which solutions may not be the best there is.
 
-        `guided` are those that began where lines are known to be; `against` is what else counts against each, as an
-        addition to chi2. Who will be asked again `later` need not be asked everything.
+        `guided` are those that began where lines are known to be; `handicap` is what that says against others. Who will
+        be asked again `later` need not be asked everything.
         """
         doubted, unsure = doubt(solved, self.noise.of(pixels), self.setup.bounds, guided, later=later)
         some = np.flatnonzero(unsure)
         if some.size:
-            third = np.empty(some.size)
-            third_line(
-                pixels[some], solved[:, some], self.setup.x, self.spectra, np.sqrt(self.weight),
-                self.setup.bank.filters, third,
-            )  # fmt: skip
-            cost = np.broadcast_to(against, doubted.shape)[some]
-            doubted[some] = outdone(solved[:, some], self.noise.of(pixels[some]), third, guided[some], cost)
+            own, whose, bank = solved[:, some], pixels[some], self.setup.bank
+            third, which = np.empty(some.size), np.empty(some.size, np.int64)
+            third_line(whose, own, self.setup.x, self.spectra, np.sqrt(self.weight), bank.filters, third, which)
+            other = np.where(second_stronger(own), own[[C2, W2, C1, W1]], own[[C1, W1, C2, W2]])
+            other[2:] = bank.centre[which], bank.width[which]
+            against = handicap(as_solutions(other), whose) - handicap(own, whose)
+            doubted[some] = outdone(own, self.noise.of(whose), third, against)
         return np.flatnonzero(doubted)
 
-    def unmask(self, pairs: Array, pixels: Indices) -> None:
+    def unmask(self, pairs: Array, pixels: Indices, expected: NDArray[np.bool_]) -> None:
         """Call the weaker of two lines that overlap missing, in place, where one line explains both.
 
-        Beside the other either seems significant; a single dip with noise on it can be split at will.
+        Beside the other either seems significant; a single dip with noise on it can be split at will. Where two are
+        `expected` that needs no proof.
         """
         apart = np.abs(pairs[C1] - pairs[C2]) < MERGED * (pairs[W1] + pairs[W2])
-        some = np.flatnonzero(apart & (pairs[LINES] == 2))
+        some = np.flatnonzero(apart & (pairs[LINES] == 2) & ~expected)
         if some.size:
             variance = noise_variance(pairs[:, some], self.noise.of(pixels[some]))
             clear = [pairs[a, some] ** 2 > DISTINCT**2 * variance * pairs[VARIANCE + a, some] for a in (A1, A2)]

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nvscope.odmr.neighbours import Surroundings
-from nvscope.odmr.pair_block import Block, no_handicap
+from nvscope.odmr.pair_block import Block, Handicap, no_handicap
 from nvscope.odmr.pair_finish import LINES, ROWS
 from nvscope.odmr.pair_judge import strangeness
 from nvscope.odmr.pair_publish import BASE, CENTER, CHI2_REDUCED, GAIN, HALF, MAPS, A, C, F, W, publish
@@ -52,35 +52,36 @@ class PairFit:
         if alive.size:
             q, guided = block.start(start)
             found = block.fit(alive, q, setup.lines)
-            doubted = block.doubted(found, alive, guided[alive], later=not self._search)
+            begun = _begun(q, guided)
+            doubted = block.doubted(found, alive, guided[alive], self._strange(block, begun), later=not self._search)
             if doubted.size and self._search:
                 found[:, doubted] = block.try_harder(found[:, doubted], alive[doubted], setup.lines, no_handicap)
             elif doubted.size:
                 solved.doubted[first + alive[doubted]] = True
             if setup.choose_lines:
                 found = block.choose_lines(found, alive)
-            self._finish(block, found, alive)
+            self._finish(block, found, alive, np.zeros(alive.size, np.bool_))
             if alive.size == block.size:
                 table = found
             else:
                 table[:, alive] = found
         self._publish(block, table, first, solved)
 
-    def _finish(self, block: Block, found: Array, alive: NDArray[np.int64]) -> None:
-        """Give solutions the weights of their own spectra, and take from pairs what is none, in place."""
+    def _finish(self, block: Block, found: Array, alive: NDArray[np.int64], expected: NDArray[np.bool_]) -> None:
+        """Give solutions the weights of their spectra, and take from pairs not `expected` what is none, in place."""
         if self.setup.weights.poisson[0] > 0:
             block.follow_spectrum(found, alive)
         if self.setup.lines == 2 and not self.setup.choose_lines:
-            block.unmask(found, alive)
+            block.unmask(found, alive, expected)
 
     def reconsider(
         self, signal: NDArray[np.generic], root: Array, own: Array, around: Surroundings, *, search: bool
     ) -> Solved:
         """Fit pixels again that are not sure, (frequency, pixel), with what is known of their surroundings.
 
-        `own` and `around` are c1, w1, c2, w2 in units of `x`; what lies around may be unknown. A solution that is still
-        doubted after a start from there is looked for in all of the spectrum, if `search`; distance from the surroundings
-        counts against it as much as their own scatter says it should.
+        `own` and `around` are c1, w1, c2, w2 in units of `x`; what lies around may be unknown. What is still doubted after
+        a start from there is looked for in all of the spectrum, if `search`; distance from the surroundings counts
+        against a solution as much as their own scatter says it should.
         """
         block = Block(self.setup, signal, root)
         alive = np.flatnonzero(block.alive)
@@ -88,11 +89,7 @@ class PairFit:
         solved = Solved.empty(MAPS, block.size)
         expected = np.zeros(block.size, np.bool_)
         if alive.size:
-            step = float(np.median(np.diff(self.setup.x)))
-
-            def strange(found: Array, pixels: NDArray[np.int64]) -> Array:
-                return strangeness(found, block.noise.of(pixels), around.of(pixels), step)
-
+            strange = self._strange(block, around)
             found = block.refine_any(alive, own[:, alive], 2)
             told = around.known[alive]
             odd = np.flatnonzero(told & (strange(found, alive) >= AS_EXPECTED))
@@ -100,14 +97,14 @@ class PairFit:
                 near = block.refine_any(alive[odd], around.lines[:, alive[odd]], 2)
                 rivals, owner = np.hstack([found[:, odd], near]), np.tile(np.arange(odd.size), 2)
                 found[:, odd] = block.likeliest(rivals, owner, alive[odd], strange)
-            doubted = block.doubted(found, alive, told, strange(found, alive), later=False)
+            doubted = block.doubted(found, alive, told, strange, later=False)
             if doubted.size and search:
                 found[:, doubted] = block.try_harder(found[:, doubted], alive[doubted], 2, strange)
             else:
                 solved.doubted[alive[doubted]] = True
-            self._finish(block, found, alive)
-            table[:, alive] = found
             expected[alive] = told & (strange(found, alive) < AS_EXPECTED)
+            self._finish(block, found, alive, expected[alive])
+            table[:, alive] = found
         self._publish(block, table, 0, solved)
         if expected.any():
             # noise had only this one place to look like a line in
@@ -115,6 +112,10 @@ class PairFit:
             self._publish(block, table, 0, easier, ease=EASE)
             solved.status[expected], solved.counts[:, expected] = easier.status[expected], easier.counts[:, expected]
         return solved
+
+    def _strange(self, block: Block, around: Surroundings) -> Handicap:
+        step = float(np.median(np.diff(self.setup.x)))
+        return lambda found, pixels: strangeness(found, block.noise.of(pixels), around.of(pixels), step)
 
     def _publish(self, block: Block, table: Array, first: int, solved: Solved, ease: float = 1.0) -> None:
         s = self.setup
@@ -145,3 +146,9 @@ def _unsolved(pixels: int) -> Array:
     table = np.ones((ROWS, pixels))
     table[LINES] = 2.0
     return table
+
+
+def _begun(q: Array, guided: NDArray[np.bool_]) -> Surroundings:
+    """What a start, c1, w1, c2, w2, says of the pixels that were `guided`: where their lines are to half a width."""
+    lines = np.where(guided, q, np.nan)
+    return Surroundings(lines, 0.5 * lines[[1, 3]])

@@ -33,7 +33,6 @@ Array = NDArray[np.float64]
 
 SURE = 7.0  # amplitude over error from which a line is not doubted
 LEAST = 4.0  # ... at least, where nothing else in the spectrum looks like a line
-ELSEWHERE = 16.0  # what a line counts less, in chi2, where it is not expected; see `strangeness`
 OVERLAP = 0.8  # lines closer than this many times the sum of their half widths are looked at again
 BROAD = 0.1  # share of a window from which a line may be a bent baseline
 UNLIKE = 4.0  # ratio of widths that is doubted
@@ -178,7 +177,7 @@ def doubt(
     return doubted, unsure
 
 
-def outdone(table: Array, noise: Noise, third: Array, guided: NDArray[np.bool_], against: Array) -> NDArray[np.bool_]:
+def outdone(table: Array, noise: Noise, third: Array, against: Array) -> NDArray[np.bool_]:
     """Whether the weaker line of a pair that is not sure may not be the one to choose.
 
     Parameters
@@ -187,14 +186,11 @@ def outdone(table: Array, noise: Noise, third: Array, guided: NDArray[np.bool_],
         Solutions of two lines.
     third : (solution,)
         What a further line would explain of the rest, in chi2: another choice of lines would explain about as much.
-    guided : (solution,)
-        Whether these lines are where lines are known to be; then noise elsewhere must look that much more like one.
     against : (solution,)
-        What else counts against the solution, as an addition to chi2.
+        What counts against that line and not against the solution, as an addition to chi2.
     """
-    weakest = weakest_line(table, noise)
-    rival = third / noise_variance(table, noise) + misgiving(table, noise) + against
-    result: NDArray[np.bool_] = weakest**2 + np.where(guided, ELSEWHERE, 0.0) < rival
+    rival = third / noise_variance(table, noise) + misgiving(table, noise)
+    result: NDArray[np.bool_] = weakest_line(table, noise) ** 2 + against < rival
     return result
 
 

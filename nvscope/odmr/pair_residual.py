@@ -8,7 +8,7 @@ from numba import njit
 
 from nvscope.odmr.pair_finish import A1, BEND, C1, C2, LEVEL, TILT, W1, W2
 from nvscope.odmr.shapes import SAFE_FAST
-from nvscope.odmr.simd import LANES, broadcast, larger, load, store
+from nvscope.odmr.simd import LANES, broadcast, choose, larger, load, store
 
 __all__ = ["third_line"]
 
@@ -16,7 +16,7 @@ ROWS = 9  # of a solution: centres, widths, baseline and amplitudes
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=SAFE_FAST)
-def third_line(pixel, table, x, spectra, root_weight, filters, gain):
+def third_line(pixel, table, x, spectra, root_weight, filters, gain, which):
     """Write to `gain` what the best further template would lower chi2 by, were it not for the lines there are.
 
     Parameters
@@ -31,13 +31,13 @@ def third_line(pixel, table, x, spectra, root_weight, filters, gain):
         Levelled signal, and square roots of its weights.
     filters : (template, frequency)
         Matched filters for weighted signals.
-    gain : (solution,)
-        In units of the variance of unit weight.
+    gain, which : (solution,)
+        In units of the variance of unit weight; the template.
     """
     rest = np.zeros((x.size, LANES))
     root = np.zeros((x.size, LANES))
     own = np.ones((ROWS, LANES))
-    best = np.zeros((1, LANES))
+    best = np.zeros((2, LANES))
     one = broadcast(1.0)
     for start in range(0, pixel.size, LANES):
         together = min(LANES, pixel.size - start)
@@ -55,18 +55,24 @@ def third_line(pixel, table, x, spectra, root_weight, filters, gain):
             v = (at - load(own, C2, 0)) / load(own, W2, 0)
             model = model + load(own, A1, 0) / (one + u * u) + load(own, A1 + 1, 0) / (one + v * v)
             store(rest, f, 0, (load(rest, f, 0) - model) * load(root, f, 0))
-        top = broadcast(0.0)
+        top, place = broadcast(0.0), broadcast(0.0)
         for i in range(0, filters.shape[0], 4):
             # four at a time, the last ones again where there are fewer
             j = min(i, filters.shape[0] - 4)
-            one_, two, three, four = broadcast(0.0), broadcast(0.0), broadcast(0.0), broadcast(0.0)
+            r0, r1, r2, r3 = broadcast(0.0), broadcast(0.0), broadcast(0.0), broadcast(0.0)
             for f in range(x.size):
                 here = load(rest, f, 0)
-                one_ = one_ + broadcast(filters[j, f]) * here
-                two = two + broadcast(filters[j + 1, f]) * here
-                three = three + broadcast(filters[j + 2, f]) * here
-                four = four + broadcast(filters[j + 3, f]) * here
-            top = larger(larger(one_ * one_, two * two), larger(larger(three * three, four * four), top))
+                r0 = r0 + broadcast(filters[j, f]) * here
+                r1 = r1 + broadcast(filters[j + 1, f]) * here
+                r2 = r2 + broadcast(filters[j + 2, f]) * here
+                r3 = r3 + broadcast(filters[j + 3, f]) * here
+            for k in range(4):
+                response = r0 if k == 0 else r1 if k == 1 else r2 if k == 2 else r3
+                square = response * response
+                place = choose(square, top, broadcast(float(j + k)), place)
+                top = larger(square, top)
         store(best, 0, 0, top)
+        store(best, 1, 0, place)
         for a in range(together):
             gain[start + a] = best[0, a]
+            which[start + a] = int(best[1, a])
