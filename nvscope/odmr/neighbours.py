@@ -39,8 +39,7 @@ class Surroundings:
     @property
     def known(self) -> NDArray[np.bool_]:
         """Which pixels have surroundings that say something."""
-        result: NDArray[np.bool_] = np.isfinite(self.lines).all(axis=0)
-        return result
+        return np.asarray(np.isfinite(self.lines).all(axis=0))
 
     def of(self, pixels: NDArray[np.int64] | NDArray[np.bool_] | slice) -> Surroundings:
         """Return the same for a choice of pixels."""

@@ -33,6 +33,7 @@ from nvscope.odmr.pair_judge import (
     criterion,
     doubt,
     freedom,
+    may_be_one,
     misgiving,
     noise_variance,
     outdone,
@@ -53,8 +54,6 @@ Handicap = Callable[[Array, Indices], Array]
 
 STRONG_CONTRAST = 0.03  # contrast from which Poisson weights must follow the spectrum
 CANDIDATES = 4  # starts for a pixel that is looked at again
-MERGED = 1.2  # lines closer than this many times the sum of their half widths may be one
-DISTINCT = 6.0  # amplitude over its whole error from which a line is there beside another
 PARTED = 0.6  # of a line's width: where two lines close together are looked for in it, and how wide
 PILOT = 48  # pixels of a block that show whether its baseline is bent
 
@@ -168,12 +167,9 @@ class Block:
         Beside the other either seems significant; a single dip with noise on it can be split at will. Where two are
         `expected` that needs no proof.
         """
-        apart = np.abs(pairs[C1] - pairs[C2]) < MERGED * (pairs[W1] + pairs[W2])
-        some = np.flatnonzero(apart & (pairs[LINES] == 2) & ~expected)
-        if some.size:
-            variance = noise_variance(pairs[:, some], self.noise.of(pixels[some]))
-            clear = [pairs[a, some] ** 2 > DISTINCT**2 * variance * pairs[VARIANCE + a, some] for a in (A1, A2)]
-            some = some[~np.logical_and(*clear)]
+        doubtful = np.empty(pixels.size, np.bool_)
+        may_be_one(pairs, noise_variance(pairs, self.noise.of(pixels)), doubtful)
+        some = np.flatnonzero(doubtful & ~expected)
         if not some.size:
             return
         noise = self.noise.of(pixels[some])

@@ -48,12 +48,12 @@ class PairFit:
         setup = self.setup
         block = Block(setup, signal, root)
         alive = np.flatnonzero(block.alive)
-        table = _unsolved(block.size)
+        found = np.empty((ROWS, 0))
         if alive.size:
             q, guided = block.start(start)
             found = block.fit(alive, q, setup.lines)
-            begun = _begun(q, guided)
-            doubted = block.doubted(found, alive, guided[alive], self._strange(block, begun), later=not self._search)
+            strange = self._strange(block, _begun(q, guided)) if guided.any() else no_handicap
+            doubted = block.doubted(found, alive, guided[alive], strange, later=not self._search)
             if doubted.size and self._search:
                 found[:, doubted] = block.try_harder(found[:, doubted], alive[doubted], setup.lines, no_handicap)
             elif doubted.size:
@@ -61,11 +61,7 @@ class PairFit:
             if setup.choose_lines:
                 found = block.choose_lines(found, alive)
             self._finish(block, found, alive, np.zeros(alive.size, np.bool_))
-            if alive.size == block.size:
-                table = found
-            else:
-                table[:, alive] = found
-        self._publish(block, table, first, solved)
+        self._publish(block, _complete(found, alive, block.size), first, solved)
 
     def _finish(self, block: Block, found: Array, alive: NDArray[np.int64], expected: NDArray[np.bool_]) -> None:
         """Give solutions the weights of their spectra, and take from pairs not `expected` what is none, in place."""
@@ -79,13 +75,13 @@ class PairFit:
     ) -> Solved:
         """Fit pixels again that are not sure, (frequency, pixel), with what is known of their surroundings.
 
-        `own` and `around` are c1, w1, c2, w2 in units of `x`; what lies around may be unknown. What is still doubted after
-        a start from there is looked for in all of the spectrum, if `search`; distance from the surroundings counts
-        against a solution as much as their own scatter says it should.
+        `own` and `around` are c1, w1, c2, w2 in units of `x`; what lies around may be unknown. What is still doubted
+        after a start from there is looked for in all of the spectrum, if `search`; distance from the surroundings
+        counts against a solution as much as their own scatter says it should.
         """
         block = Block(self.setup, signal, root)
         alive = np.flatnonzero(block.alive)
-        table = _unsolved(block.size)
+        found = np.empty((ROWS, 0))
         solved = Solved.empty(MAPS, block.size)
         expected = np.zeros(block.size, np.bool_)
         if alive.size:
@@ -104,7 +100,7 @@ class PairFit:
                 solved.doubted[alive[doubted]] = True
             expected[alive] = told & (strange(found, alive) < AS_EXPECTED)
             self._finish(block, found, alive, expected[alive])
-            table[:, alive] = found
+        table = _complete(found, alive, block.size)
         self._publish(block, table, 0, solved)
         if expected.any():
             # noise had only this one place to look like a line in
@@ -114,8 +110,7 @@ class PairFit:
         return solved
 
     def _strange(self, block: Block, around: Surroundings) -> Handicap:
-        step = float(np.median(np.diff(self.setup.x)))
-        return lambda found, pixels: strangeness(found, block.noise.of(pixels), around.of(pixels), step)
+        return lambda found, pixels: strangeness(found, block.noise.of(pixels), around.of(pixels), self.setup.step)
 
     def _publish(self, block: Block, table: Array, first: int, solved: Solved, ease: float = 1.0) -> None:
         s = self.setup
@@ -142,9 +137,13 @@ class PairFit:
         return named
 
 
-def _unsolved(pixels: int) -> Array:
+def _complete(found: Array, alive: NDArray[np.int64], pixels: int) -> Array:
+    """Return a table of all pixels of a block from that of those `alive`."""
+    if alive.size == pixels:
+        return found
     table = np.ones((ROWS, pixels))
     table[LINES] = 2.0
+    table[:, alive] = found
     return table
 
 

@@ -20,6 +20,7 @@ __all__ = [
     "criterion",
     "doubt",
     "freedom",
+    "may_be_one",
     "misgiving",
     "noise_variance",
     "outdone",
@@ -34,6 +35,8 @@ Array = NDArray[np.float64]
 SURE = 7.0  # amplitude over error from which a line is not doubted
 LEAST = 4.0  # ... at least, where nothing else in the spectrum looks like a line
 OVERLAP = 0.8  # lines closer than this many times the sum of their half widths are looked at again
+MERGED = 1.2  # lines closer than this many times the sum of their half widths may be one
+DISTINCT = 6.0  # amplitude over its whole error from which a line is there beside another
 BROAD = 0.1  # share of a window from which a line may be a bent baseline
 UNLIKE = 4.0  # ratio of widths that is doubted
 UNLIKE_FAINT = 2.5  # ratio of depths that is doubted in a faint pair: two lines close together and a heap of noise
@@ -219,3 +222,14 @@ def suspect(table, variance, misfit, free, usual, bounds, guided, later, doubted
             there = min(a2, b2) > LEAST * LEAST * variance[s]
             alike = abs(a) < UNLIKE_FAINT * abs(b) and abs(b) < UNLIKE_FAINT * abs(a)
             unsure[s] = unsure[s] and fine and there and alike
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=SAFE_FAST)
+def may_be_one(table, variance, doubtful):  # type: ignore[no-untyped-def]
+    """Mark pairs whose lines overlap and are not both there beyond doubt."""
+    for s in range(table.shape[1]):
+        apart = abs(table[C1, s] - table[C2, s]) >= MERGED * (table[W1, s] + table[W2, s])
+        least = DISTINCT * DISTINCT * variance[s]
+        clear = table[A1, s] ** 2 > least * table[VARIANCE + A1, s]
+        clear = clear and table[A2, s] ** 2 > least * table[VARIANCE + A2, s]
+        doubtful[s] = table[LINES, s] == 2.0 and not apart and not clear

@@ -43,6 +43,8 @@ class Setup:
         Where signal was sampled.
     needed : (points + 1,)
         Least amplitude of a line over its error, by degrees of freedom; see `needed_by_freedom`.
+    step
+        Usual distance of two points of `x`.
     """
 
     frequency: Array
@@ -58,6 +60,7 @@ class Setup:
     bounds: Array
     windows: Array
     needed: Array
+    step: float
 
     @cached_property
     def bank(self) -> TemplateBank:
@@ -111,4 +114,5 @@ def make_setup(
         bounds=np.array([-1 - 2 * step, 1 + 2 * step, 0.2 * step, longest]),
         windows=windows,
         needed=needed_by_freedom(frequency.size, weights.known),
+        step=step,
     )

@@ -24,7 +24,7 @@ SURE = 6.0  # amplitude over its error from which a pixel is listened to
 CONTENT = 4.0  # ... from which it need not ask
 COARSEST = 6  # pixels along an edge below which binning stops
 ORDERED = 0.5  # share of pixels whose neighbours must agree for a stack to be worth binning
-ASKED = 500  # pixels that show whether they do
+ASKED = 200  # pixels that show whether they do
 AGREEING = 0.1  # share of pixels whose own lines must be like those they are told; by chance few in a hundred are
 ALIKE = 2.0  # ratio of widths
 FAR = 2.5  # errors and spreads from where a pixel is told that its lines are
@@ -45,7 +45,8 @@ def ask_neighbours(
     ndarray, shape (4, pixel)
         What pixels were told of their lines, c1, w1, c2, w2 in units of x; NaN where nobody knew, or was asked.
     """
-    view = _View.of(engine.setup, solved, signal.shape[1:])
+    setup = engine.setup
+    view = _View.of(setup, solved, signal.shape[1:])
     told = np.full((4, solved.status.size), np.nan)
     fitted = np.isfinite(solved.table[F])
     # in a binned stack what a pixel was told counts as well as what it is
@@ -53,15 +54,16 @@ def ask_neighbours(
     if not chosen.size:
         return told
     own = view.lines.reshape(4, -1)
-    around = _look_around(engine.setup, signal, view, chosen, threads)
+    around = _look_around(setup, signal, view, chosen, threads)
     if not _believable(around, own[:, chosen]):
         around.lines[:] = np.nan
     told[:, chosen] = around.lines
-    asked = around.known & ~view.content.ravel()[chosen] & ~_as_told(around, own[:, chosen], view.err[:, chosen])
+    settled = view.good[chosen] & _as_told(around, own[:, chosen], solved.table[F + 2 : F + 4, chosen] / setup.unit)
+    asked = around.known & ~view.content.ravel()[chosen] & ~settled
     asked |= solved.doubted[chosen] & search
     chosen, around = chosen[asked], around.of(asked)
     flat = signal.reshape(signal.shape[0], -1)
-    root = engine.setup.weights.root
+    root = setup.weights.root
 
     def again(part: slice) -> None:
         pixels = chosen[part]
@@ -80,30 +82,27 @@ class _View:
     ----------
     lines : (4, y, x)
         c1, w1, c2, w2 in units of x.
-    err : (2, pixel)
-        1-σ of c1 and c2; infinite for lines that may be none.
+    good : (pixel,)
+        Pixels whose lines are there, and not doubted.
     sure, content : (y, x)
         Pixels that are listened to; pixels that need not ask.
     """
 
     lines: Array
-    err: Array
+    good: Mask
     sure: Mask
     content: Mask
 
     @classmethod
     def of(cls, setup: Setup, solved: Solved, grid: tuple[int, ...]) -> _View:
         table = solved.table
-        with np.errstate(divide="ignore", invalid="ignore"):
-            clear = np.minimum(np.abs(table[A]) / table[A + 2], np.abs(table[A + 1]) / table[A + 3])
+        depth, depth_err = np.abs(table[A : A + 2]), table[A + 2 : A + 4]
         good = (solved.status == 0) & ~solved.doubted
-        lines = np.stack([
-            (table[F] - setup.middle) / setup.unit, table[W] / setup.unit,
-            (table[F + 1] - setup.middle) / setup.unit, table[W + 1] / setup.unit,
-        ])  # fmt: skip
-        sure, content = good & (clear > SURE), good & (clear > CONTENT)
-        err = np.where(good, table[F + 2 : F + 4] / setup.unit, np.inf)
-        return cls(lines.reshape(4, *grid), err, sure.reshape(grid), content.reshape(grid))
+        sure, content = (good & (depth > least * depth_err).all(axis=0) for least in (SURE, CONTENT))
+        lines = table[[F, W, F + 1, W + 1]]
+        lines[::2] -= setup.middle
+        lines /= setup.unit
+        return cls(lines.reshape(4, *grid), good, sure.reshape(grid), content.reshape(grid))
 
 
 def _look_around(
@@ -121,7 +120,7 @@ def _look_around(
     spread = surroundings(coarse, np.isfinite(coarse[0]), np.arange(coarse[0].size), radius=1).spread.reshape(2, *shape)
     for fine, half in ((around.lines, coarse), (around.spread, spread)):
         fine[:, lacking] = spread_out(half, grid).reshape(len(half), -1)[:, chosen[lacking]]
-    around.spread[~np.isfinite(around.spread)] = float(np.median(np.diff(setup.x)))
+    around.spread[~np.isfinite(around.spread)] = setup.step
     return around
 
 
@@ -159,7 +158,7 @@ def _in_order(view: _View) -> bool:
     sure = np.flatnonzero(view.sure)
     around = surroundings(view.lines, view.sure, sure[:: max(1, sure.size // ASKED)])
     heard = np.isfinite(around.spread[0])
-    return np.count_nonzero(heard) < ASKED // 10 or bool(np.mean(around.known[heard]) > ORDERED)
+    return bool(np.count_nonzero(heard) < ASKED // 10 or np.mean(around.known[heard]) > ORDERED)
 
 
 def _believable(around: Surroundings, own: Array) -> bool:
@@ -177,5 +176,4 @@ def _believable(around: Surroundings, own: Array) -> bool:
 def _as_told(around: Surroundings, own: Array, err: Array) -> Mask:
     """Which pixels have found by themselves what they are told: another look would find the same."""
     far = (own[[0, 2]] - around.lines[[0, 2]]) ** 2 / (err**2 + around.spread**2)
-    result: Mask = np.isfinite(err).all(axis=0) & (far < FAR**2).all(axis=0)
-    return result
+    return np.asarray((far < FAR**2).all(axis=0))
