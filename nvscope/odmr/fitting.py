@@ -17,7 +17,8 @@ from nvscope.odmr.result import ODMRFit
 from nvscope.odmr.setup import make_setup
 from nvscope.odmr.shapes import LINE_MODELS, LineModel
 from nvscope.odmr.solving import available_cores, solve, to_result
-from nvscope.odmr.spatial import ask_neighbours
+from nvscope.odmr.spatial import solve_stack
+from nvscope.odmr.stack import Stack
 
 __all__ = ["fit"]
 
@@ -98,14 +99,14 @@ def fit(
         pair = fit(axis, values, model, 2, baseline, noise, start, threads, width=width)
         single = fit(axis, values, model, 1, baseline, noise, None, threads)
         return choose_lines(pair, single, int(which.max()) + 1, weights.known)
-    ask = fast and neighbours and len(grid) == 2 and lines == 2
-    engine = PairFit(setup, search=not ask) if fast else LineFit(setup)
+    engine = PairFit(setup) if fast else LineFit(setup)
     first = _start(start, most, which, grid) / setup.unit
     first[:, :most] -= setup.middle / setup.unit
     threads = threads or available_cores()
-    solved = solve(engine, values.reshape(axis.size, -1), first, threads)
-    if ask and isinstance(engine, PairFit):
-        ask_neighbours(engine, values, solved, threads)
+    if fast and neighbours and len(grid) == 2 and lines == 2:
+        solved = solve_stack(Stack(setup, values, first), threads)
+    else:
+        solved = solve(engine, values.reshape(axis.size, -1), first, threads)
     return to_result(engine, values, solved)
 
 

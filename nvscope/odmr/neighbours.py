@@ -1,18 +1,17 @@
-"""What the pixels around one say about its lines, and the same stack at half its resolution."""
+"""What the pixels around one say about its lines."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from nvscope.odmr.noise import Weights
 from nvscope.odmr.shapes import SAFE_FAST
 
-__all__ = ["Surroundings", "binned", "binned_weights", "spread_out", "surroundings"]
+__all__ = ["Surroundings", "surroundings"]
 
 Array = NDArray[np.float64]
 
@@ -109,47 +108,3 @@ def sorted_median(values, count):  # type: ignore[no-untyped-def]
             m -= 1
         values[m] = value
     return 0.5 * (values[count // 2] + values[(count - 1) // 2])
-
-
-def binned(signal: NDArray[np.generic]) -> Array:
-    """Average (frequency, y, x) over squares of two by two; an odd edge is left out. NaNs are left out of the mean."""
-    out = np.empty((signal.shape[0], signal.shape[1] // 2, signal.shape[2] // 2))
-    real = (
-        signal if signal.dtype.kind in "iu" or signal.dtype in (np.float32, np.float64) else signal.astype(np.float64)
-    )
-    average_squares(np.ascontiguousarray(real), out)
-    return out
-
-
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=SAFE_FAST)
-def average_squares(signal, out):  # type: ignore[no-untyped-def]
-    """Fill `out`, (frequency, y/2, x/2), with means of what is finite of (frequency, y, x)."""
-    for f in range(out.shape[0]):
-        for y in range(out.shape[1]):
-            for x in range(out.shape[2]):
-                total, count = 0.0, 0
-                for j in range(2 * y, 2 * y + 2):
-                    for i in range(2 * x, 2 * x + 2):
-                        value = float(signal[f, j, i])
-                        there = math.isfinite(value)
-                        total += value if there else 0.0
-                        count += 1 if there else 0
-                out[f, y, x] = total / count if count > 0 else math.nan
-
-
-def binned_weights(weights: Weights, grid: tuple[int, ...]) -> Weights:
-    """Weights of what `binned` returns, points missing here and there not considered."""
-    root = weights.root
-    if root.shape[0] > 1:
-        stack = root.T.reshape(-1, *grid)
-        coarse = binned(stack**2)
-        root = np.ascontiguousarray(np.sqrt(coarse).reshape(coarse.shape[0], -1).T)
-    return replace(weights, root=2.0 * root)
-
-
-def spread_out(coarse: Array, grid: tuple[int, ...]) -> Array:
-    """Give every pixel of `grid` the value of the square of `coarse`, (…, y/2, x/2), that it lies in."""
-    rows = np.minimum(np.arange(grid[0]) // 2, coarse.shape[-2] - 1)
-    columns = np.minimum(np.arange(grid[1]) // 2, coarse.shape[-1] - 1)
-    wide: Array = coarse[..., rows, :][..., columns]
-    return wide

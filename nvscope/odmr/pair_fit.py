@@ -29,8 +29,7 @@ class PairFit:
     setup : Setup
         What all pixels share.
     search : bool
-        Whether what is doubted is looked for in all of the spectrum at once, or only marked: `reconsider` is better at
-        it where something is known of the surroundings.
+        Whether what is doubted is looked for in all of the spectrum, or only marked.
     """
 
     rows = MAPS
@@ -61,7 +60,7 @@ class PairFit:
             if setup.choose_lines:
                 found = block.choose_lines(found, alive)
             self._finish(block, found, alive, np.zeros(alive.size, np.bool_))
-        self._publish(block, _complete(found, alive, block.size), first, solved)
+        self._publish(block, _complete(found, alive, block.size), np.ones(block.size), first, solved)
 
     def _finish(self, block: Block, found: Array, alive: NDArray[np.int64], expected: NDArray[np.bool_]) -> None:
         """Give solutions the weights of their spectra, and take from pairs not `expected` what is none, in place."""
@@ -71,52 +70,63 @@ class PairFit:
             block.unmask(found, alive, expected)
 
     def reconsider(
-        self, signal: NDArray[np.generic], root: Array, own: Array, around: Surroundings, *, search: bool
+        self, signal: NDArray[np.generic], root: Array, own: Array | None, start: Array, around: Surroundings
     ) -> Solved:
-        """Fit pixels again that are not sure, (frequency, pixel), with what is known of their surroundings.
+        """Fit pixels with what is known of their surroundings, (frequency, pixel).
 
-        `own` and `around` are c1, w1, c2, w2 in units of `x`; what lies around may be unknown. What is still doubted
-        after a start from there is looked for in all of the spectrum, if `search`; distance from the surroundings
-        counts against a solution as much as their own scatter says it should.
+        They begin at their `own` solution, and those it leaves elsewhere begin again at what lies `around`. Without one
+        they begin at what lies around, and those that end elsewhere, or were not told, begin again at their `start` or
+        a guess. Distance from the surroundings counts against a solution as much as their own scatter says it should.
+        What is doubted then is looked for in all of the spectrum, if this engine searches.
+
+        Parameters
+        ----------
+        signal, root, start
+            As for `block`.
+        own, around
+            c1, w1, c2, w2 in units of `x`, (4, pixel); what lies around may be unknown.
         """
         block = Block(self.setup, signal, root)
         alive = np.flatnonzero(block.alive)
         found = np.empty((ROWS, 0))
         solved = Solved.empty(MAPS, block.size)
-        expected = np.zeros(block.size, np.bool_)
+        ease = np.ones(block.size)
         if alive.size:
             strange = self._strange(block, around)
-            found = block.refine_any(alive, own[:, alive], 2)
             told = around.known[alive]
-            odd = np.flatnonzero(told & (strange(found, alive) >= AS_EXPECTED))
+            if own is not None:
+                first, second, may = own, around.lines, told
+            else:
+                second, may = block.start(start)[0], np.ones(alive.size, np.bool_)
+                first = np.where(around.known, around.lines, second)
+            found = block.refine_any(alive, first[:, alive], 2)
+            far = strange(found, alive)
+            odd = np.flatnonzero(may & (far >= AS_EXPECTED))
             if odd.size:
-                near = block.refine_any(alive[odd], around.lines[:, alive[odd]], 2)
-                rivals, owner = np.hstack([found[:, odd], near]), np.tile(np.arange(odd.size), 2)
+                other = block.refine_any(alive[odd], second[:, alive[odd]], 2)
+                rivals, owner = np.hstack([found[:, odd], other]), np.tile(np.arange(odd.size), 2)
                 found[:, odd] = block.likeliest(rivals, owner, alive[odd], strange)
+                far[odd] = strange(found[:, odd], alive[odd])
             doubted = block.doubted(found, alive, told, strange, later=False)
-            if doubted.size and search:
+            if doubted.size and self._search:
                 found[:, doubted] = block.try_harder(found[:, doubted], alive[doubted], 2, strange)
+                far[doubted] = strange(found[:, doubted], alive[doubted])
             else:
                 solved.doubted[alive[doubted]] = True
-            expected[alive] = told & (strange(found, alive) < AS_EXPECTED)
-            self._finish(block, found, alive, expected[alive])
-        table = _complete(found, alive, block.size)
-        self._publish(block, table, 0, solved)
-        if expected.any():
-            # noise had only this one place to look like a line in
-            easier = Solved(solved.table, solved.status.copy(), solved.counts.copy(), solved.doubted)
-            self._publish(block, table, 0, easier, ease=EASE)
-            solved.status[expected], solved.counts[:, expected] = easier.status[expected], easier.counts[:, expected]
+            expected = told & (far < AS_EXPECTED)
+            ease[alive[expected]] = EASE  # noise had only this one place to look like a line in
+            self._finish(block, found, alive, expected)
+        self._publish(block, _complete(found, alive, block.size), ease, 0, solved)
         return solved
 
     def _strange(self, block: Block, around: Surroundings) -> Handicap:
         return lambda found, pixels: strangeness(found, block.noise.of(pixels), around.of(pixels), self.setup.step)
 
-    def _publish(self, block: Block, table: Array, first: int, solved: Solved, ease: float = 1.0) -> None:
+    def _publish(self, block: Block, table: Array, ease: Array, first: int, solved: Solved) -> None:
         s = self.setup
         publish(
             table, block.base, block.level, block.noise.unit, s.weights.known, block.noise.points, s.middle, s.unit,
-            s.weights.offset, s.bounds, s.windows, ease * s.needed, first, solved.table, solved.status, solved.counts,
+            s.weights.offset, s.bounds, s.windows, s.needed, ease, first, solved.table, solved.status, solved.counts,
         )  # fmt: skip
         dead = np.flatnonzero(~block.alive)
         if dead.size:

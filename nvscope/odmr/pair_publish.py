@@ -48,6 +48,7 @@ def publish(
     bounds,
     windows,
     needed,
+    ease,
     first,
     maps,
     status,
@@ -75,6 +76,8 @@ def publish(
         Limits of centre and width; what was sampled.
     needed : (points + 1,)
         Least amplitude of a line over its error, by degrees of freedom; see `setup`.
+    ease : (pixel,)
+        Share of it that a pixel needs.
     """
     # rows of the maps may lie whole pages apart and fight for the same cache lines
     rows = np.empty((MAPS, BATCH))
@@ -92,7 +95,7 @@ def publish(
                 pixel[1, a] = unit_noise[p + a]
                 pixel[2, a] = points[p + a]
                 freedom = points[p + a] - 1 - 3 * int(table[LINES, p + a]) - int(table[DEGREE, p + a])
-                pixel[3, a] = needed[max(freedom, 0)]
+                pixel[3, a] = ease[p + a] * needed[max(freedom, 0)]
             if many == LANES:
                 for k in range(ROWS):
                     store(own, k, 0, load(table, k, p))

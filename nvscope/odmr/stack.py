@@ -1,0 +1,118 @@
+"""A stack of spectra, and the same at half its resolution."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from nvscope.odmr.noise import Weights
+from nvscope.odmr.setup import Setup
+from nvscope.odmr.shapes import SAFE_FAST
+
+__all__ = ["Stack", "spread_out"]
+
+Array = NDArray[np.float64]
+Indices = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Stack:
+    """Spectra of a grid of pixels, and where their lines may begin.
+
+    Attributes
+    ----------
+    setup : Setup
+        What all pixels share; its weights are those of this stack.
+    signal : (frequency, y, x)
+        Any real type.
+    start : (0 or pixel, parameter)
+        Centres, then widths, in units of x; not-finite rows are guessed.
+    """
+
+    setup: Setup
+    signal: NDArray[Any]
+    start: Array
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return int(self.signal.shape[1]), int(self.signal.shape[2])
+
+    @property
+    def spectra(self) -> NDArray[Any]:
+        """The signal, (frequency, pixel)."""
+        return self.signal.reshape(self.signal.shape[0], -1)
+
+    def root(self, pixels: Indices) -> Array:
+        """Square roots of the weights of some pixels, (1 or pixel, frequency)."""
+        root = self.setup.weights.root
+        return root if root.shape[0] == 1 else root[pixels]
+
+    def starts(self, pixels: Indices) -> Array:
+        """Where some pixels may begin, (0 or pixel, parameter)."""
+        return self.start[pixels] if len(self.start) else self.start
+
+    def half(self) -> Stack:
+        """Average over squares of two by two pixels."""
+        setup = replace(self.setup, weights=binned_weights(self.setup.weights, self.grid))
+        start = self.start
+        if len(start):
+            corners = corners_of(start.T.reshape(-1, *self.grid))
+            # the middle two of four, where all four are known
+            start = np.sort(corners, axis=0)[1:3].mean(axis=0).reshape(len(corners[0]), -1).T
+        return Stack(setup, binned(self.signal), start)
+
+
+def corners_of(image: NDArray[Any]) -> NDArray[Any]:
+    """The four pixels of each square of two by two, (4, …, y/2, x/2); an odd edge is left out."""
+    height, width = image.shape[-2] // 2 * 2, image.shape[-1] // 2 * 2
+    return np.stack([image[..., j:height:2, i:width:2] for j in (0, 1) for i in (0, 1)])
+
+
+def binned(signal: NDArray[np.generic]) -> Array:
+    """Average (frequency, y, x) over squares of two by two; an odd edge is left out. NaNs are left out of the mean."""
+    out = np.empty((signal.shape[0], signal.shape[1] // 2, signal.shape[2] // 2))
+    real = (
+        signal if signal.dtype.kind in "iu" or signal.dtype in (np.float32, np.float64) else signal.astype(np.float64)
+    )
+    average_squares(np.ascontiguousarray(real), out)
+    return out
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=SAFE_FAST)
+def average_squares(signal, out):  # type: ignore[no-untyped-def]
+    """Fill `out`, (frequency, y/2, x/2), with means of what is finite of (frequency, y, x)."""
+    for f in range(out.shape[0]):
+        for y in range(out.shape[1]):
+            for x in range(out.shape[2]):
+                total, count = 0.0, 0
+                for j in range(2 * y, 2 * y + 2):
+                    for i in range(2 * x, 2 * x + 2):
+                        value = float(signal[f, j, i])
+                        there = math.isfinite(value)
+                        total += value if there else 0.0
+                        count += 1 if there else 0
+                out[f, y, x] = total / count if count > 0 else math.nan
+
+
+def binned_weights(weights: Weights, grid: tuple[int, ...]) -> Weights:
+    """Weights of what `binned` returns, points missing here and there not considered."""
+    root = weights.root
+    if root.shape[0] > 1:
+        stack = root.T.reshape(-1, *grid)
+        coarse = binned(stack**2)
+        root = np.ascontiguousarray(np.sqrt(coarse).reshape(coarse.shape[0], -1).T)
+    return replace(weights, root=2.0 * root)
+
+
+def spread_out(coarse: Array, grid: tuple[int, ...]) -> Array:
+    """Give every pixel of `grid` the value of the square of `coarse`, (…, y/2, x/2), that it lies in."""
+    rows = np.minimum(np.arange(grid[0]) // 2, coarse.shape[-2] - 1)
+    columns = np.minimum(np.arange(grid[1]) // 2, coarse.shape[-1] - 1)
+    wide: Array = coarse[..., rows, :][..., columns]
+    return wide
