@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nvscope.odmr.pair_pursuit import fit_block
+from nvscope.odmr.about_search import fit_block
 from nvscope.odmr.solving import available_cores, for_all
 
 __all__ = ["PairAbout", "fit_pair_about"]

@@ -22,7 +22,7 @@ class Parameters(ProtocolSettings):
 
     field: Tesla = Described(default=150e-4, description="field applied from above Tc")
     frames: int = Described(
-        default=16, ge=1, le=1000, description="frames per frequency and sweep; at H = 0 a field moves the lines little"
+        default=32, ge=1, le=1000, description="frames per frequency and sweep; at H = 0 a field moves the lines little"
     )
     quench_rate: TeslaPerSecond = Described(default=5e-4, gt=0, description="rate at which the field is taken away")
 

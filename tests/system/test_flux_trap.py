@@ -18,21 +18,28 @@ def remnant(run):
 
 def test_what_screened_traps(nvscope, lab, tmp_path_factory):
     served = ("--lab", str(lab("--pixels", "32x32", *AT).addresses_file), *AT)
+    # flux-trap as it comes; zfc with four times its frames: at its 8 the photons leave s uncertain by 0.003, 0.45 G of
+    # trapped field, which alone takes the correlation of what is true, 0.88, down to 0.81 ± 0.02
     cooled, trapped = (
-        nvscope("run", name, "--set", "frames=32", *served, runs=tmp_path_factory.mktemp(name))
-        for name in ("zfc", "flux-trap")
+        nvscope("run", *run, *served, runs=tmp_path_factory.mktemp(run[0]))
+        for run in (("zfc", "--set", "frames=32"), ("flux-trap",))
     )
     assert cooled.code == trapped.code == 0, cooled.output + trapped.output
+    trapped.check_estimate()
     (series,) = find_series(load_run(cooled.directory))
+    (fc,) = find_series(load_run(trapped.directory))
     screening, left = 1 - series.s[0], remnant(trapped)
-    ring = np.isfinite(left.b) & (screening > 0.02)
-    assert ring.sum() > 80
+    screens = screening > 0.02
+    ring = np.isfinite(left.b) & screens
+    assert ring.sum() > 0.8 * screens.sum()
     size = left.b[ring] * 1e4
     # 150 G (1 - s) where the critical state does not limit it: 7 to 10 G, less at the edges that the pixels blur
     assert 7 < np.median(size) < 10
     assert np.percentile(size, 95) < 10
-    # as measured 0.92; with half the frames, where noise of both is larger by half again, 0.80
+    # 0.85 to 0.88 on five seeds, 0.88 without noise: a paramagnetic patch on the ring's rim raises s and traps nothing
     assert spearmanr(size, screening[ring]).statistic >= 0.8
+    # what FC shows is paramagnetism, and FC - ZFC is what is trapped: 0.92 to 0.95, without noise 0.99
+    assert spearmanr(size, (fc.s[0] - series.s[0])[ring]).statistic >= 0.88
 
 
 def test_a_sample_that_traps_nothing_stays_below_the_floor(nvscope, tmp_path):
