@@ -15,31 +15,31 @@ import numpy as np
 from numba import njit
 
 from nvscope.odmr.pair_pursuit import (
-    _CENTER_SLACK,
-    _DEPTH_SLACK,
-    _MHZ,
-    _OTHERS,
-    _STEP,
-    _WIDTH_SLACK,
-    _grid,
-    _model,
-    _pursue,
-    _refine,
+    CENTER_SLACK,
+    DEPTH_SLACK,
+    MHZ,
+    OTHERS,
+    STEP,
+    WIDTH_SLACK,
     copy,
+    grid,
+    model,
     normal_matrix,
+    pursue,
+    refine,
 )
 from nvscope.odmr.shapes import SAFE_FAST
 from nvscope.odmr.varpro import covariance, dot
 
 __all__ = ["fit_block"]
 
-_MOST = 6 + 3 * _OTHERS
+_MOST = 6 + 3 * OTHERS
 """Parameters of a model, at most: centre, half splitting, width, level, two depths; three of each other line."""
-_STARTS = 2 + _OTHERS
+_STARTS = 2 + OTHERS
 """Trials that are refined, at most: a trial is better than its neighbours where one of the pair meets a line."""
-_ANSWERS = 2 * _STARTS + _OTHERS * (_OTHERS + 1) // 2
+_ANSWERS = 2 * _STARTS + OTHERS * (OTHERS + 1) // 2
 """Models that are kept, at most: every start twice, and what is tried when lines are taken away."""
-_SAME = _STEP / 2
+_SAME = STEP / 2
 """MHz: answers with as many lines that are closer than this came from neighbouring trials to the same."""
 _CLEAR = 5.0
 """Depth over its error, of the pair together or one of its lines, from which there is a pair to be seen."""
@@ -66,26 +66,26 @@ def fit_block(frequency, spectra, noise, known, out):
     for p in range(spectra.shape[0]):
         center, center_err, depth, width, level = known[p]
         for i in range(points):
-            x[i] = (frequency[i] - center) / _MHZ
+            x[i] = (frequency[i] - center) / MHZ
             y[i] = (spectra[p, i] - level) / noise[p, i]
             weight[i] = 1.0 / noise[p, i]
         # prior mean and 1/σ of: centre, half splitting (none), width, sum of depths
-        mean = np.array([0.0, 0.0, width / _MHZ, depth * level])
+        mean = np.array([0.0, 0.0, width / MHZ, depth * level])
         inverse = np.array(
             [
-                1.0 / math.hypot(center_err / _MHZ, _CENTER_SLACK),
+                1.0 / math.hypot(center_err / MHZ, CENTER_SLACK),
                 0.0,
-                1.0 / (_WIDTH_SLACK * width / _MHZ),
-                1.0 / (_DEPTH_SLACK * abs(depth) * level),
+                1.0 / (WIDTH_SLACK * width / MHZ),
+                1.0 / (DEPTH_SLACK * abs(depth) * level),
             ]
         )
         reach = min(-x[0], x[points - 1])
-        if reach < 2 * _STEP:
+        if reach < 2 * STEP:
             continue
         size, kept = _search(x, y, weight, mean, inverse, reach, q, answers, normal, factor, room)
         if size == 0:
             continue
-        residual, jacobian = _model(x, y, weight, mean, inverse, q, size)
+        residual, jacobian = model(x, y, weight, mean, inverse, q, size)
         normal_matrix(jacobian, size, normal)
         for i in range(size):
             # two equal lines on top of each other do not change to first order when they part
@@ -102,10 +102,10 @@ def fit_block(frequency, spectra, noise, known, out):
             continue
         scale = math.sqrt(max(chi2, 1e-12))
         own = math.sqrt(inverted[1, 1]) * scale
-        out[p, 0] = abs(q[1]) * _MHZ
-        out[p, 1] = _one_sigma(own, q[1], answers[:kept], max(1.0, chi2)) * _MHZ
-        out[p, 2] = center + q[0] * _MHZ
-        out[p, 3] = math.sqrt(inverted[0, 0]) * scale * _MHZ
+        out[p, 0] = abs(q[1]) * MHZ
+        out[p, 1] = _one_sigma(own, q[1], answers[:kept], max(1.0, chi2)) * MHZ
+        out[p, 2] = center + q[0] * MHZ
+        out[p, 3] = math.sqrt(inverted[0, 0]) * scale * MHZ
         out[p, 4] = (size - 6) // 3
         out[p, 5] = chi2
 
@@ -114,7 +114,7 @@ def fit_block(frequency, spectra, noise, known, out):
 def _search(x, y, weight, mean, inverse, reach, best_q, answers, normal, factor, room):
     """Fill `best_q` with the best model and `answers` with all; returns its parameters (0: none) and their number."""
     points = x.size
-    halves, places = _grid(0.5, reach), _grid(x[0], x[points - 1])
+    halves, places = grid(0.5, reach), grid(x[0], x[points - 1])
     bank, norm = np.empty((places.size, points + 1)), np.empty(places.size)
     for j in range(places.size):
         for i in range(points):
@@ -124,7 +124,7 @@ def _search(x, y, weight, mean, inverse, reach, best_q, answers, normal, factor,
     trials, starts = np.empty(halves.size), np.empty((halves.size, _MOST))
     counts = np.empty(halves.size, np.int64)
     for k in range(halves.size):
-        counts[k], trials[k] = _pursue(x, y, weight, halves[k], mean, inverse, places, bank, norm, starts[k])
+        counts[k], trials[k] = pursue(x, y, weight, halves[k], mean, inverse, places, bank, norm, starts[k])
     valleys = trials.copy()
     for k in range(halves.size):
         if (k > 0 and trials[k - 1] < trials[k]) or (k + 1 < halves.size and trials[k + 1] < trials[k]):
@@ -140,14 +140,14 @@ def _search(x, y, weight, mean, inverse, reach, best_q, answers, normal, factor,
         copy(starts[k], q, _MOST)
         for _again in range(2):
             own = 6 + 3 * others
-            score = _refine(x, y, weight, mean, inverse, q, own, normal, factor, room)
+            score = refine(x, y, weight, mean, inverse, q, own, normal, factor, room)
             if q[1] > reach:  # half a pair, the other line beyond what was swept
                 break
             kept = _keep(answers, kept, q[1], score, own)
             if score < best:
                 best, size = score, own
                 copy(q, best_q, _MOST)
-            others, score = _pursue(x, y, weight, q[1], mean, inverse, places, bank, norm, q)
+            others, score = pursue(x, y, weight, q[1], mean, inverse, places, bank, norm, q)
             if not math.isfinite(score):
                 break
     if size == 0:
@@ -165,7 +165,7 @@ def _prune(x, y, weight, mean, inverse, q, size, score, answers, kept, normal, f
             copy(q, trial, _MOST)
             for i in range(6 + 3 * k, size - 3):
                 trial[i] = q[i + 3]
-            new = _refine(x, y, weight, mean, inverse, trial, size - 3, normal, factor, room)
+            new = refine(x, y, weight, mean, inverse, trial, size - 3, normal, factor, room)
             kept = _keep(answers, kept, trial[1], new, size - 3)
             if new < least:
                 least = new

@@ -10,125 +10,42 @@ from numba import njit
 
 from nvscope.odmr.linear import cholesky, cholesky_solve
 from nvscope.odmr.shapes import SAFE_FAST
-from nvscope.odmr.varpro import covariance, dot
+from nvscope.odmr.varpro import dot
 
-__all__ = ["fit_block"]
+__all__ = [
+    "CENTER_SLACK",
+    "DEPTH_SLACK",
+    "MHZ",
+    "OTHERS",
+    "STEP",
+    "WIDTH_SLACK",
+    "copy",
+    "grid",
+    "model",
+    "normal_matrix",
+    "pursue",
+    "refine",
+]
 
-_MHZ = 1e6
-_CENTER_SLACK = 0.3
+MHZ = 1e6
+CENTER_SLACK = 0.3
 """MHz by which the centre may differ between field and no field."""
-_WIDTH_SLACK = 0.25
+WIDTH_SLACK = 0.25
 """Relative: hyperfine structure, power and gradients broaden a little differently."""
-_DEPTH_SLACK = 0.35
+DEPTH_SLACK = 0.35
 """Relative: polarised transitions share the pair's depth unequally, and a little of it goes elsewhere."""
-_OTHERS = 6
+OTHERS = 6
 """Lines of the other three groups."""
-_STEP = 3.0
+STEP = 3.0
 """MHz between trial half splittings and between trial places of other lines."""
-_BEST = 2
-"""Trial half splittings that are refined."""
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=SAFE_FAST)
-def fit_block(frequency, spectra, noise, known, out):
-    """Fill rows of `out` for rows of `spectra`; columns of `known`: centre, its error, depth, width, level."""
-    points = frequency.size
-    x, y, weight = np.empty(points), np.empty(points), np.empty(points)
-    most = 6 + 3 * _OTHERS
-    q, best_q, room = np.empty(most), np.empty(most), np.empty(most)
-    normal, factor, inverted = np.empty((most, most)), np.empty((most, most)), np.empty((most, most))
-    for p in range(spectra.shape[0]):
-        center, center_err, depth, width, level = known[p]
-        for i in range(points):
-            x[i] = (frequency[i] - center) / _MHZ
-            y[i] = (spectra[p, i] - level) / noise[p, i]
-            weight[i] = 1.0 / noise[p, i]
-        # prior mean and 1/σ of: centre, half splitting (none), width, sum of depths
-        mean = np.array([0.0, 0.0, width / _MHZ, depth * level])
-        inverse = np.array(
-            [
-                1.0 / math.hypot(center_err / _MHZ, _CENTER_SLACK),
-                0.0,
-                1.0 / (_WIDTH_SLACK * width / _MHZ),
-                1.0 / (_DEPTH_SLACK * abs(depth) * level),
-            ]
-        )
-        reach = min(-x[0], x[points - 1])
-        if reach < 2 * _STEP:
-            continue
-        halves = _grid(0.5, reach)
-        places = _grid(x[0], x[points - 1])
-        bank = np.empty((places.size, points + 1))
-        for j in range(places.size):
-            for i in range(points):
-                bank[j, i] = weight[i] / (1.0 + ((x[i] - places[j]) / mean[2]) ** 2)
-            bank[j, points] = 0.0
-        norm = np.empty(places.size)
-        for j in range(places.size):
-            norm[j] = 1.0 / math.sqrt(dot(bank[j], bank[j]))
-        scores = np.empty(halves.size)
-        starts = np.empty((halves.size, most))
-        counts = np.empty(halves.size, np.int64)
-        for k in range(halves.size):
-            counts[k], scores[k] = _pursue(x, y, weight, halves[k], mean, inverse, places, bank, norm, starts[k])
-        best = np.inf
-        others, tried = 0, 0
-        found, weights = np.full(2 * _BEST, np.nan), np.full(2 * _BEST, np.inf)
-        for _ in range(_BEST):
-            k = int(np.argmin(scores))
-            if not math.isfinite(scores[k]):
-                break
-            scores[k] = np.inf
-            for fewer in range(2):
-                if fewer > counts[k]:
-                    break
-                size = 6 + 3 * (counts[k] - fewer)
-                copy(starts[k], q, size)
-                score = _refine(x, y, weight, mean, inverse, q, size, normal, factor, room)
-                found[tried], weights[tried] = q[1], score
-                tried += 1
-                if score < best:
-                    best = score
-                    others = counts[k] - fewer
-                    copy(q, best_q, size)
-        if not math.isfinite(best):
-            continue
-        size = 6 + 3 * others
-        residual, jacobian = _model(x, y, weight, mean, inverse, best_q, size)
-        normal_matrix(jacobian, size, normal)
-        for i in range(size):
-            # two equal lines on top of each other do not change to first order when they part
-            normal[i, i] += 1e-9 * normal[i, i] + 1e-12
-        covariance(normal, size, factor, inverted, room)
-        freedom = max(1.0, points - size + 3.0)
-        chi2 = dot(residual[:points], residual[:points]) / freedom
-        # models that explain the spectrum as well disagree: that is part of the uncertainty
-        between, evidence = 0.0, 0.0
-        for k in range(found.size):
-            if math.isfinite(weights[k]):
-                share = math.exp(-0.5 * (weights[k] - best) / max(1.0, chi2))
-                between += share * (found[k] - best_q[1]) ** 2
-                evidence += share
-        between /= evidence
-        scale = math.sqrt(max(chi2, 1e-12))
-        total = best_q[4] + best_q[5]
-        total_var = inverted[4, 4] + inverted[5, 5] + 2 * inverted[4, 5]
-        if not (inverted[1, 1] > 0 and total * depth > 0 and total**2 > 25 * chi2 * total_var):
-            continue
-        out[p, 0] = abs(best_q[1]) * _MHZ
-        out[p, 1] = math.sqrt(inverted[1, 1] * scale**2 + between) * _MHZ
-        out[p, 2] = center + best_q[0] * _MHZ
-        out[p, 3] = math.sqrt(inverted[0, 0]) * scale * _MHZ
-        out[p, 4] = others
-        out[p, 5] = chi2
-
-
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=SAFE_FAST)
-def _grid(low, high):
-    """Numbers from `low` to `high` in steps of `_STEP`."""
-    grid = np.empty(max(1, math.ceil((high - low) / _STEP)))
+def grid(low, high):
+    """Numbers from `low` to `high` in steps of `STEP`."""
+    grid = np.empty(max(1, math.ceil((high - low) / STEP)))
     for i in range(grid.size):
-        grid[i] = low + i * _STEP
+        grid[i] = low + i * STEP
     return grid
 
 
@@ -140,14 +57,14 @@ def copy(source, target, size):
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=SAFE_FAST)
-def _pursue(x, y, weight, half, mean, inverse, places, bank, norm, start):
+def pursue(x, y, weight, half, mean, inverse, places, bank, norm, start):
     """Orthogonal matching pursuit: the pair at `half`, then other lines one by one while they earn their parameters.
 
     Fills `start` with a parameter vector; returns how many other lines and the penalised chi2.
     """
     points = x.size
     width = mean[2]
-    columns = np.zeros((3 + _OTHERS, points + 1))
+    columns = np.zeros((3 + OTHERS, points + 1))
     target = np.zeros(points + 1)
     for i in range(points):
         columns[0, i] = weight[i]
@@ -158,13 +75,13 @@ def _pursue(x, y, weight, half, mean, inverse, places, bank, norm, start):
     columns[1, points] = columns[2, points] = inverse[3]
     target[points] = inverse[3] * mean[3]
     used = 3
-    normal, factor = np.empty((3 + _OTHERS, 3 + _OTHERS)), np.empty((3 + _OTHERS, 3 + _OTHERS))
-    coefficients, tried = np.zeros(3 + _OTHERS), np.zeros(3 + _OTHERS)
+    normal, factor = np.empty((3 + OTHERS, 3 + OTHERS)), np.empty((3 + OTHERS, 3 + OTHERS))
+    coefficients, tried = np.zeros(3 + OTHERS), np.zeros(3 + OTHERS)
     residual, rest = np.empty(points + 1), np.empty(points + 1)
     score = _project(columns, used, target, normal, factor, coefficients, residual)
-    chosen = np.empty(_OTHERS)
+    chosen = np.empty(OTHERS)
     scale = max(1.0, score / points)
-    while used < 3 + _OTHERS:
+    while used < 3 + OTHERS:
         gain, best = 0.0, -1
         for j in range(places.size):
             overlap = dot(bank[j], residual) * norm[j]
@@ -219,7 +136,7 @@ def _project(columns, used, target, normal, factor, coefficients, residual):
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=SAFE_FAST)
-def _model(x, y, weight, mean, inverse, q, size):
+def model(x, y, weight, mean, inverse, q, size):
     """Residuals (data, then priors) and their Jacobian, (parameter, residual), at `q`.
 
     `q` holds centre, half splitting, width, level, two amplitudes, and place, width and amplitude of other lines.
@@ -275,10 +192,10 @@ def normal_matrix(jacobian, size, normal):
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=SAFE_FAST)
-def _refine(x, y, weight, mean, inverse, q, size, normal, factor, trial):
+def refine(x, y, weight, mean, inverse, q, size, normal, factor, trial):
     """Levenberg and Marquardt from `q`, in place; returns the penalised chi2."""
     damping = 1e-2
-    residual, jacobian = _model(x, y, weight, mean, inverse, q, size)
+    residual, jacobian = model(x, y, weight, mean, inverse, q, size)
     score = dot(residual, residual)
     for _ in range(25):
         normal_matrix(jacobian, size, normal)
@@ -297,7 +214,7 @@ def _refine(x, y, weight, mean, inverse, q, size, normal, factor, trial):
         for a in (4, 5):
             if trial[a] * mean[3] < 0:
                 trial[a] = 0.0
-        rest, slopes = _model(x, y, weight, mean, inverse, trial, size)
+        rest, slopes = model(x, y, weight, mean, inverse, trial, size)
         new = dot(rest, rest)
         if new < score:
             done = score - new < 1e-2 * max(1.0, score / x.size)

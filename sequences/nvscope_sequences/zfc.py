@@ -16,6 +16,9 @@ class Parameters(ProtocolSettings):
     """Parameters of ``zfc``."""
 
     field: Tesla = Described(default=97e-4, description="field switched on at base temperature")
+    frames: int = Described(
+        default=32, ge=1, le=1000, description="frames per frequency and sweep; others are compared with this one map"
+    )
 
 
 def plan(rig: RigDevices, p: Parameters) -> Plan:
