@@ -20,7 +20,7 @@ from nvscope.odmr.solving import available_cores, for_all
 _TEMPLATE = 7e6
 """Half width (Hz) of the template; lines of the experiment have 6 to 9 MHz, and the filter is broad."""
 
-_STEP = 3.5e6
+_STEP = 5e6
 """Hz between trial centres and half splittings."""
 
 _RELATIVE, _ABSOLUTE = 0.25, 12e6

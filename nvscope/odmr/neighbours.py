@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from nvscope.odmr.shapes import SAFE_FAST
 
-__all__ = ["Surroundings", "surroundings"]
+__all__ = ["Surroundings", "roughness", "surroundings"]
 
 Array = NDArray[np.float64]
 
@@ -45,9 +45,7 @@ class Surroundings:
         return Surroundings(self.lines[:, pixels], self.spread[:, pixels])
 
 
-def surroundings(
-    lines: Array, sure: NDArray[np.bool_], chosen: NDArray[np.int64], radius: int = RADIUS
-) -> Surroundings:
+def surroundings(lines: Array, sure: NDArray[np.bool_], chosen: NDArray[np.int64]) -> Surroundings:
     """Look around pixels of a grid.
 
     Parameters
@@ -58,28 +56,26 @@ def surroundings(
         Neighbours to be listened to.
     chosen : ndarray
         Flat indices of the pixels to look around; their own values do not count.
-    radius : int
-        How far to look, in pixels.
     """
     middle = np.empty((lines.shape[0], chosen.size))
     spread = np.empty((2, chosen.size))
-    medians_around(np.ascontiguousarray(lines, np.float64), sure, chosen, radius, middle, spread)
+    medians_around(np.ascontiguousarray(lines, np.float64), sure, chosen, middle, spread)
     apart = (spread > TOGETHER * middle[[1, 3]]).any(axis=0)
     middle[:, apart] = np.nan
     return Surroundings(middle, spread)
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=SAFE_FAST)
-def medians_around(lines, sure, chosen, radius, middle, spread):  # type: ignore[no-untyped-def]
-    """Fill `middle`, (4, chosen), and `spread`, (2, chosen), from the sure pixels up to `radius` away."""
+def medians_around(lines, sure, chosen, middle, spread):  # type: ignore[no-untyped-def]
+    """Fill `middle`, (4, chosen), and `spread`, (2, chosen), from the sure pixels up to `RADIUS` away."""
     height, width = sure.shape
-    heard = np.empty((2 * radius + 1) ** 2, np.int64)
+    heard = np.empty((2 * RADIUS + 1) ** 2, np.int64)
     values = np.empty(heard.size)
     for t in range(chosen.size):
         y, x = chosen[t] // width, chosen[t] % width
         count = 0
-        for j in range(max(y - radius, 0), min(y + radius + 1, height)):
-            for i in range(max(x - radius, 0), min(x + radius + 1, width)):
+        for j in range(max(y - RADIUS, 0), min(y + RADIUS + 1, height)):
+            for i in range(max(x - RADIUS, 0), min(x + RADIUS + 1, width)):
                 if sure[j, i] and (j != y or i != x):
                     heard[count] = j * width + i
                     count += 1
@@ -108,3 +104,32 @@ def sorted_median(values, count):  # type: ignore[no-untyped-def]
             m -= 1
         values[m] = value
     return 0.5 * (values[count // 2] + values[(count - 1) // 2])
+
+
+def roughness(image: Array) -> Array:
+    """By how much (…, y, x) differs from pixel to pixel: the standard deviation of noise, more where there are steps.
+
+    NaN where nothing next to a pixel, or the pixel itself, is known.
+    """
+    out = np.empty_like(image)
+    differences_around(image.reshape(-1, *image.shape[-2:]), out.reshape(-1, *image.shape[-2:]))
+    return out
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=SAFE_FAST)
+def differences_around(images, out):  # type: ignore[no-untyped-def]
+    """Fill `out` with the root mean square difference from the pixels beside, above and below, over √2."""
+    count, height, width = images.shape
+    for k in range(count):
+        for y in range(height):
+            for x in range(width):
+                total, many = 0.0, 0
+                for step in range(4):
+                    j = y + (1 if step == 0 else -1 if step == 1 else 0)
+                    i = x + (1 if step == 2 else -1 if step == 3 else 0)
+                    if 0 <= j < height and 0 <= i < width:
+                        apart = images[k, y, x] - images[k, j, i]
+                        if math.isfinite(apart):
+                            total += apart * apart
+                            many += 1
+                out[k, y, x] = math.sqrt(0.5 * total / many) if many > 0 else math.nan

@@ -55,6 +55,8 @@ Handicap = Callable[[Array, Indices], Array]
 STRONG_CONTRAST = 0.03  # contrast from which Poisson weights must follow the spectrum
 CANDIDATES = 4  # starts for a pixel that is looked at again
 PARTED = 0.6  # of a line's width: where two lines close together are looked for in it, and how wide
+WIDER = 2.5  # ratio of widths up to which a further line is looked for
+ENOUGH = 8  # templates; with fewer all are taken
 PILOT = 48  # pixels of a block that show whether its baseline is bent
 
 
@@ -153,10 +155,14 @@ class Block:
         some = np.flatnonzero(unsure)
         if some.size:
             own, whose, bank = solved[:, some], pixels[some], self.setup.bank
+            # lines about as wide as these
+            usual = np.median(own[[W1, W2]])
+            like = np.flatnonzero((bank.width > usual / WIDER) & (bank.width < usual * WIDER))
+            like = like if like.size >= ENOUGH else np.arange(bank.width.size)
             third, which = np.empty(some.size), np.empty(some.size, np.int64)
-            third_line(whose, own, self.setup.x, self.spectra, np.sqrt(self.weight), bank.filters, third, which)
+            third_line(whose, own, self.setup.x, self.spectra, np.sqrt(self.weight), bank.filters[like], third, which)
             other = np.where(second_stronger(own), own[[C2, W2, C1, W1]], own[[C1, W1, C2, W2]])
-            other[2:] = bank.centre[which], bank.width[which]
+            other[2:] = bank.centre[like[which]], bank.width[like[which]]
             against = handicap(as_solutions(other), whose) - handicap(own, whose)
             doubted[some] = outdone(own, self.noise.of(whose), third, against)
         return np.flatnonzero(doubted)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from nvscope.odmr.neighbours import Surroundings, surroundings
+from nvscope.odmr.neighbours import Surroundings, roughness, surroundings
 from nvscope.odmr.pair_fit import PairFit
 from nvscope.odmr.pair_publish import F
 from nvscope.odmr.solved import Solved
@@ -147,9 +147,8 @@ def _from_half(stack: Stack, pixels: Indices, threads: int) -> Surroundings:
     # who was told where to look, and saw something there, is believed more easily
     own = view.sure | (view.content & np.isfinite(told[0]))
     lines = np.where(own, view.lines, told)
-    every = np.arange(solved.status.size)
-    spread = surroundings(lines, np.isfinite(lines[0]), every, radius=1).spread.reshape(2, *coarse.grid)
-    around = Surroundings(*(spread_out(part, stack.grid).reshape(len(part), -1)[:, pixels] for part in (lines, spread)))
+    both = (lines, roughness(lines[::2]))
+    around = Surroundings(*(spread_out(part, stack.grid).reshape(len(part), -1)[:, pixels] for part in both))
     around.spread[~np.isfinite(around.spread)] = stack.setup.step
     return around
 
