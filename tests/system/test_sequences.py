@@ -99,6 +99,17 @@ def test_it_ends_well_with_the_histories_it_claims(run):
     assert (done.directory / "report.html").is_file()
 
 
+def test_a_warming_counts_the_field_as_the_cooling_did(run):
+    """The residual field that zfc found, 0.1 to 0.7 G, is part of H in the run that goes on from it."""
+    name, done = run
+    if name != "fw":
+        return
+    (continued,) = [entry["data"] for entry in done.journal("history-continued")]
+    assert abs(continued["residual_field"]) > 1e-6
+    deviations = [e["data"]["numbers"].get("field_deviation", 0) for e in done.journal("certificate")]
+    assert max(deviations) < 2e-4
+
+
 def test_the_estimate_is_within_a_tenth(run):
     _, done = run
     done.check_estimate()
