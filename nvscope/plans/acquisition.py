@@ -15,7 +15,7 @@ from nvscope.devices.odmr import ClosePoint, OpenPoint, TakeBlock
 from nvscope.devices.rig import RigDevices
 from nvscope.errors import ConfigError, HistoryInvalid, LimitError
 from nvscope.history import Certificate, Claim
-from nvscope.plans.autofocus import autofocus, require_focus
+from nvscope.plans.autofocus import autofocus
 from nvscope.plans.odmr_settings import GAMMA, OdmrSettings, Windows
 from nvscope.plans.verbs import Plan, absolute_set, announce, certify, measure_resistance, value_of
 
@@ -104,8 +104,8 @@ def odmr_map(
         If the history is not what it is claimed to be; a map already taken is kept.
     """
     settings = yield Msg("settings", None, settings)  # an operator may have changed how points are taken
-    if settings.autofocus == "point":
-        require_focus(rig)
+    if rig.transport is not None and settings.excitation > 0:
+        yield from announce(f"R at {settings.excitation:.3g} A ({purpose})")
     resistance = yield from measure_resistance(rig, settings.excitation, settings.readings, may_fail=True)
     if settings.autofocus == "point":
         yield from autofocus(rig, settings)

@@ -12,6 +12,7 @@ from bluesky import plan_stubs as bps
 from pydantic import Field as Described
 from pydantic import model_validator
 
+from nvscope.devices.base import Assumed
 from nvscope.devices.rig import RigDevices
 from nvscope.errors import HistoryInvalid
 from nvscope.plans import Sequence, Windows, announce, certify, change_temperature, odmr_map, ramp_field, screened
@@ -75,4 +76,11 @@ def plan(rig: RigDevices, p: Parameters) -> Plan:
     yield from bps.close_run()
 
 
-sequence = Sequence("fw", "warm in the field after zero-field cooling, mapping at each temperature", Parameters, plan)
+def begins(p: Parameters) -> Assumed:
+    """Cold and in the field, as the zero-field cooling left it."""
+    return Assumed(temperature=p.base_temperature, field=p.field, regulated=True)
+
+
+sequence = Sequence(
+    "fw", "warm in the field after zero-field cooling, mapping at each temperature", Parameters, plan, begins=begins
+)
