@@ -187,6 +187,23 @@ def _overshoot(history: History, switched: float) -> Finding:
     return Finding("overshoot", value, history.limits.overshoot, moment, text)
 
 
+def held(fields: FloatArray, nominal: float, limits: HistoryLimits) -> Finding:
+    """How far H, rows (s, T), was from a nominal field (T) that is simply on, or from zero."""
+    if nominal == 0:
+        value, moment = _largest(fields)
+        return Finding("remnant_field", value, limits.zero_field, moment, f"|H| was {value * 1e4:.2f} G, not zero")
+    value, moment = _strayed(fields, nominal)
+    text = f"H strayed by {value * 100:.2f} % from {nominal * 1e4:g} G"
+    return Finding("field_deviation", value, limits.field_fraction, moment, text)
+
+
+def drifted(temperatures: FloatArray, limits: HistoryLimits) -> Finding:
+    """How far T, rows (s, K), went from where it was when a map was begun: such a map is of no temperature."""
+    value, moment = _largest(temperatures - [0.0, temperatures[0, 1]])
+    text = f"T moved by {value:.2f} K from {temperatures[0, 1]:.2f} K while the map was taken"
+    return Finding("temperature_drift", value, limits.overshoot, moment, text)
+
+
 def unseen(history: History) -> Finding:
     """The longest time without a reading of T or H since the sample was last above Tc."""
     longest = (0.0, history.crossing, "temperature")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -113,6 +114,7 @@ def odmr_map(
     before = yield from _conditions(rig)
     if claim is not None:
         _demand((yield from certify(claim)), f"before mapping ({purpose}) at {before['temperature']:.2f} K")
+        claim = replace(claim, since=rig.clock.now())
     yield from absolute_set(
         rig.odmr,
         OpenPoint(

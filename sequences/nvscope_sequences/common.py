@@ -91,11 +91,15 @@ def require_normal(rig: RigDevices, temperature: float, key: str = "normal_tempe
 def begin_normal(rig: RigDevices, p: ProtocolSettings, field: float) -> Plan:
     """Go above Tc, find the lines, cancel the residual field, take the reference at `field` (T); returns `Windows`.
 
-    The residual comes before the reference: a map is compared with the reference at the same current, so both must
-    count it as part of H.
+    A reference that was disturbed is taken again, `redos` times at most.
     """
     require_normal(rig, p.normal_temperature)
     yield from change_temperature(rig, p.normal_temperature, p.cooling_rate)
+    return (yield from redo_if_invalid(rig, p, lambda: _take_reference(rig, p, field)))
+
+
+def _take_reference(rig: RigDevices, p: ProtocolSettings, field: float) -> Plan:
+    """The residual comes first: maps are compared at the same current, so all must count it as part of H."""
     yield from ramp_field(rig, field, p.field_rate)
     windows = yield from search(rig, p, field)
     if p.residual_bias > 0:

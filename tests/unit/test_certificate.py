@@ -153,6 +153,50 @@ def test_a_quench_is_certified_with_the_rate_it_really_had():
     assert certificate.moment == pytest.approx(1200, abs=5)
 
 
+def mapped(protocol, *legs, nominal=FIELD, since):
+    history, now = biography(*legs)
+    return certify(history, Claim(protocol, 109.0, nominal, since=since), LIMITS, now)
+
+
+def test_a_reference_is_judged_by_the_field_it_was_mapped_in():
+    up = (100, 150.0, FIELD)
+    pulse = ((50, 150.0, FIELD), (10, 150.0, 1.2 * FIELD), (10, 150.0, FIELD), (50, 150.0, FIELD))
+    broken = mapped("normal", up, *pulse, since=105.0)
+    assert broken.verdict == "invalid"
+    assert broken.reason == "H strayed by 20.00 % from 97 G"
+    assert broken.moment == pytest.approx(160)
+    # what was before the map does not count, what is now does
+    assert mapped("normal", up, *pulse, since=175.0).verdict == "valid"
+    assert mapped("normal", up, *pulse, since=None).verdict == "valid"
+    assert judge("normal", (100, 150.0, 1.02 * FIELD)).verdict == "degraded"
+    assert judge("normal", (100, 150.0, 2e-4), nominal=0.0).reason == "|H| was 2.00 G, not zero"
+
+
+def test_a_reference_during_which_the_sample_was_cold_is_none():
+    dip = ((50, 105.0, FIELD), (50, 150.0, FIELD))
+    certificate = mapped("normal", (100, 150.0, FIELD), *dip, since=100.0)
+    assert (certificate.verdict, certificate.reason) == ("invalid", "at 105.00 K the sample is not normal")
+    assert certificate.moment == pytest.approx(150)
+
+
+@pytest.mark.parametrize("protocol", ["zfc", "fw"])
+def test_a_map_during_which_the_sample_warmed_is_of_no_temperature(protocol):
+    """Afterwards T has never been above the present one."""
+    history = (COOL, DWELL, SWITCH_ON, (100, 40.0, FIELD), (100, 40.0, FIELD), (100, 45.0, FIELD), (50, 45.0, FIELD))
+    assert judge(protocol, *history).verdict == "valid"
+    certificate = mapped(protocol, *history, since=1350.0)
+    assert certificate.verdict == "invalid"
+    assert certificate.reason == "T moved by 5.00 K from 40.00 K while the map was taken"
+
+
+def test_a_drift_within_the_limit_is_a_number():
+    certificate = mapped("fw", COOL, DWELL, SWITCH_ON, (100, 40.0, FIELD), (200, 40.1, FIELD), since=1300.0)
+    assert certificate.verdict == "valid"
+    assert certificate.numbers["temperature_drift"] == pytest.approx(0.1)
+    certificate = mapped("fc", (10, 150.0, FIELD), (1000, 20.0, FIELD), (200, 20.4, FIELD), since=1010.0)
+    assert (certificate.verdict, certificate.numbers["temperature_drift"]) == ("degraded", pytest.approx(0.4))
+
+
 # --- broken in other ways ---------------------------------------------------------------------------------------------
 
 
