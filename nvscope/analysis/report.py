@@ -26,6 +26,7 @@ from nvscope.analysis.results import (
 )
 from nvscope.analysis.series import find_series
 from nvscope.analysis.traction import measure_traction
+from nvscope.analysis.transport_curves import transport_curves
 from nvscope.analysis.zero_field import zero_field_maps
 from nvscope.store.files import write_whole
 from nvscope.store.layout import FIGURES, REPORT
@@ -83,6 +84,7 @@ def write_report(run: RunData, calibrated: Sequence[Calibration] | None = None) 
         for index, result in enumerate(results):
             _series_figures(plates, run, result, resistance if index == 0 else None, _prefix(result, len(results)))
         _stress_and_remnant(plates, run)
+        _transport(plates, run)
         for one in calibrated:
             plates.add(one.name, _caption(f"{one.title}.", one.caption), one.draw)
         if not plates.parts:
@@ -107,6 +109,17 @@ def write_report(run: RunData, calibrated: Sequence[Calibration] | None = None) 
     data = {**numbers(run, main, resistance), **{one.name: one.numbers for one in calibrated}}
     write_whole(path, html.page(run.path.name, body, data).encode(), durable=False)
     return path
+
+
+def _transport(plates: _Plates, run: RunData) -> None:
+    captions = {
+        "transport-rt": "Resistance while cooling (filled) and warming (open), one colour for each current.",
+        "transport-rh": "Resistance against field, up (filled) and down (open); a colour for each temperature and angle.",
+        "transport-iv": "Voltage against current, one colour for each temperature and field.",
+    }
+    for found in transport_curves(run):
+        caption = _caption(captions[found.kind], "Error bars are 1 σ of the readings averaged.")
+        plates.add(found.kind, caption, partial(figures.transport_figure, found))
 
 
 def _calibration(found: Calibration) -> html.Markup:

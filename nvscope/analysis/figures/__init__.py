@@ -5,6 +5,7 @@ from nvscope.analysis.figures.maps import error_map, field_maps, ratio_maps, sin
 from nvscope.analysis.figures.spectra import spectra_figure
 from nvscope.analysis.figures.stress_and_remnant import remnant_figure, traction_figure
 from nvscope.analysis.figures.style import house_style, save
+from nvscope.analysis.figures.transport import transport_figure
 
 __all__ = [
     "error_map",
@@ -18,4 +19,5 @@ __all__ = [
     "tc_figure",
     "traction_figure",
     "transition_figure",
+    "transport_figure",
 ]
