@@ -17,13 +17,14 @@ from nvscope.devices.rig import RigDevices
 from nvscope.errors import HistoryInvalid
 from nvscope.plans import Sequence, Windows, announce, certify, change_temperature, odmr_map, ramp_field, screened
 from nvscope.plans.verbs import Plan, value_of
-from nvscope.units import Kelvin, Tesla
-from nvscope_sequences.common import ProtocolSettings, require_normal, search
+from nvscope.units import Kelvin, KelvinPerSecond, Tesla
+from nvscope_sequences.common import ColdSettings, require_normal, search
 
 
-class WarmingSettings(ProtocolSettings):
-    """Protocol settings plus the temperatures of a warming."""
+class WarmingSettings(ColdSettings):
+    """Settings of a protocol that has been cooled, plus the temperatures of a warming."""
 
+    temperature_rate: KelvinPerSecond = Described(default=5 / 60, gt=0, description="temperature ramp while warming")
     temperatures: tuple[Kelvin, ...] = Described(
         default=(30.0, 40.0, 50.0, 60.0, 65.0, 70.0, 74.0, 78.0, 82.0, 86.0, 92.0, 100.0),
         min_length=1,

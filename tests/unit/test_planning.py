@@ -266,3 +266,19 @@ def test_a_script_outside_the_repository_is_a_sequence(rig, tmp_path):
     broken.write_text("x = 1\n", encoding="utf-8")
     with pytest.raises(ConfigError, match="defines no sequence"):
         find_sequence(str(broken))
+
+
+@pytest.mark.parametrize("name", ["zfc", "fw", "zfc-fw", "fc", "hc1", "reference", "flux-trap"])
+def test_no_parameter_of_a_protocol_is_without_effect(rig, name):
+    """Every ramp and temperature that can be set is one the plan uses."""
+    sequence = find_sequence(name)
+    others = {"temperature_rate": "2 K/min", "cooling_rate": "3 K/min", "field_rate": "0.7 G/s",
+              "residual_bias": "31 G", "base_temperature": "25 K", "normal_temperature": "131 K"}  # fmt: skip
+    checked = set(others) & set(sequence.parameters.model_fields)
+    start = sequence.begins(resolve_parameters(sequence, ()))
+    plain = dry_run(sequence.plan(rig, resolve_parameters(sequence, ())), start)
+    for key in checked:
+        changed = resolve_parameters(sequence, (f"{key}={others[key]}",))
+        begun = sequence.begins(changed)
+        assert dry_run(sequence.plan(rig, changed), begun).steps != plain.steps, key
+    assert ("redos" in sequence.parameters.model_fields) == (name not in ("fw", "reference"))
