@@ -197,6 +197,14 @@ def test_a_drift_within_the_limit_is_a_number():
     assert (certificate.verdict, certificate.numbers["temperature_drift"]) == ("degraded", pytest.approx(0.4))
 
 
+def test_a_slow_quench_leaves_what_is_there_at_its_end():
+    slow = ((100, 150.0, FIELD), (1000, 20.0, FIELD), (100, 20.0, FIELD), (9700, 20.0, 0.0), (100, 20.0, 0.0))
+    certificate = judge("flux-trap", *slow, rate=FIELD / 9700)
+    assert certificate.verdict == "valid"
+    assert certificate.numbers["remnant_field"] < 1e-9
+    assert judge("flux-trap", *slow, (10, 20.0, 2e-4), (10, 20.0, 0.0)).verdict == "degraded"
+
+
 # --- broken in other ways ---------------------------------------------------------------------------------------------
 
 
@@ -267,6 +275,24 @@ def test_the_first_readings_of_the_ramp_are_no_field_while_cooling():
     certificate = certify(history, Claim("zfc", 109.0, FIELD), LIMITS, now + 60)
     assert certificate.verdict == "valid"
     assert certificate.numbers["zero_field_max"] == 0
+
+
+@pytest.mark.parametrize("rate", [1e-7, 2e-6, 1e-5, 1e-3])
+def test_a_field_may_be_switched_on_as_slowly_as_one_likes(rate):
+    on = (FIELD / rate, 20.0, FIELD)
+    certificate = judge("zfc", COOL, DWELL, on, MAP)
+    assert certificate.verdict == "valid"
+    assert certificate.numbers["zero_field_max"] < 0.06e-4
+    assert certificate.numbers["overshoot"] == 0
+    assert certificate.numbers["field_deviation"] < 1e-9  # its way there is no straying
+    # what went up and down again before is no part of it, however slowly it did
+    pulse = ((2.5e-4 / rate, 20.0, 2.5e-4), (2.5e-4 / rate, 20.0, 0.0))
+    certificate = judge("zfc", COOL, DWELL, *pulse, on, MAP)
+    assert certificate.verdict == "degraded"
+    assert certificate.numbers["zero_field_max"] == pytest.approx(2.5e-4)
+    # nor what was there while it cooled
+    stray = ((10, 150.0, 2.5e-4), (1000, 20.0, 2.5e-4), (*DWELL[:2], 2.5e-4))
+    assert judge("zfc", *stray, on, MAP).numbers["zero_field_max"] == pytest.approx(2.5e-4, abs=0.06e-4)
 
 
 def test_negative_fields_are_judged_alike():
