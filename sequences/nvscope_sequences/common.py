@@ -117,7 +117,8 @@ def _take_reference(rig: RigDevices, p: ProtocolSettings, field: float) -> Plan:
     yield from ramp_field(rig, field, p.field_rate)
     windows = yield from search(rig, p, field)
     if p.residual_bias > 0:
-        yield from cancel_residual(rig, p, windows, field, p.residual_bias, p.field_rate)
+        normal = p.normal_temperature - NORMAL_MARGIN
+        yield from cancel_residual(rig, p, windows, field, p.residual_bias, p.field_rate, normal)
         yield from ramp_field(rig, field, p.field_rate)
     windows = yield from odmr_map(rig, "reference", p, windows, claim=p.claim("normal", field))
     return windows

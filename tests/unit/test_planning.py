@@ -282,3 +282,37 @@ def test_no_parameter_of_a_protocol_is_without_effect(rig, name):
         begun = sequence.begins(changed)
         assert dry_run(sequence.plan(rig, changed), begun).steps != plain.steps, key
     assert ("redos" in sequence.parameters.model_fields) == (name not in ("fw", "reference"))
+
+
+def test_the_residual_is_measured_on_a_sample_that_is_normal(rig):
+    sequence = find_sequence("zfc")
+    plan = sequence.plan(rig, resolve_parameters(sequence, ()))
+    claims = [message.args[0] for message in messages(plan) if message.command == "certify"]
+    assert [(c.protocol, round(c.nominal_field * 1e4), c.since is not None) for c in claims] == [
+        ("normal", 20, False),
+        ("normal", 20, True),
+        ("normal", -20, False),
+        ("normal", -20, True),
+        ("normal", 97, False),
+        ("normal", 97, True),
+        ("zfc", 97, False),
+        ("zfc", 97, True),
+    ]
+
+
+def messages(plan):
+    """Every message of a plan, walked as for an estimate."""
+    seen = []
+
+    def through():
+        answer = None
+        while True:
+            try:
+                message = plan.send(answer)
+            except StopIteration:
+                return
+            seen.append(message)
+            answer = yield message
+
+    dry_run(through())
+    return seen
