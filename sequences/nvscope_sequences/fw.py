@@ -18,7 +18,7 @@ from nvscope.errors import HistoryInvalid
 from nvscope.plans import Sequence, Windows, announce, certify, change_temperature, odmr_map, ramp_field, screened
 from nvscope.plans.verbs import Plan, value_of
 from nvscope.units import Kelvin, KelvinPerSecond, Tesla
-from nvscope_sequences.common import ColdSettings, require_normal, search
+from nvscope_sequences.common import NORMAL_MARGIN, ColdSettings, require_normal, search
 
 
 class WarmingSettings(ColdSettings):
@@ -38,6 +38,12 @@ class WarmingSettings(ColdSettings):
     def _ascending(self) -> Self:
         if any(later <= earlier for earlier, later in pairwise((self.base_temperature, *self.temperatures))):
             raise ValueError("temperatures must ascend and lie above base_temperature: the sample is only ever warmed")
+        if self.temperatures[-1] >= self.normal_temperature - NORMAL_MARGIN:
+            # from there on the sample is normal, and nothing of what it remembers can be certified
+            raise ValueError(
+                f"temperatures must lie more than {NORMAL_MARGIN:g} K below normal_temperature "
+                f"{self.normal_temperature:g} K, at which the reference is taken; {self.temperatures[-1]:g} K does not"
+            )
         return self
 
 
