@@ -118,8 +118,10 @@ def _normal(biography: Biography, claim: Claim, limits: HistoryLimits, now: floa
 
 def _conclude(protocol: str, findings: list[Finding]) -> Certificate:
     numbers = {finding.name: finding.value for finding in findings}
-    worst = max(findings, key=lambda finding: finding.excess)
-    if worst.value <= worst.limit:
+    beyond = sorted((f for f in findings if f.value > f.limit), key=lambda f: f.excess, reverse=True)
+    if not beyond:
         return Certificate(protocol, "valid", "the recorded history is what the protocol asks", numbers)
+    worst = beyond[0]
     verdict: Verdict = "degraded" if worst.value <= worst.tolerated * worst.limit else "invalid"
-    return Certificate(protocol, verdict, worst.text, numbers, worst.moment)
+    # one fault often brings another, and the larger number need not be the cause
+    return Certificate(protocol, verdict, "; ".join(f.text for f in beyond), numbers, worst.moment)

@@ -158,11 +158,13 @@ def flux_trapped(history: History) -> list[Finding]:
     """FC, then a quench to zero that stays at zero: field until the quench, remnant applied field, overshoot, rate."""
     nominal, limits = history.nominal, history.limits
     rows = history.towards
-    at_nominal = rows[np.abs(rows[:, 1] - abs(nominal)) <= limits.field_fraction * abs(nominal)]
+    away = np.abs(rows[:, 1] / abs(nominal) - 1)
+    at_nominal = np.flatnonzero(away <= limits.field_fraction)
     if not len(at_nominal):
         never = f"the field was never at its nominal {nominal * 1e4:g} G"
         return [Finding("field_deviation", np.inf, limits.field_fraction, history.crossing, never)]
-    quench = float(at_nominal[-1, 0])
+    # seen from its end, a quench is an arrival: its first percent has not strayed
+    quench = float(rows[-1 - _arrived(away[::-1], len(rows) - 1 - int(at_nominal[-1])), 0])
     strayed, moment = _strayed(history.fields[history.fields[:, 0] <= quench], nominal)
     after = rows[rows[:, 0] > quench]
     gone = np.flatnonzero(after[:, 1] <= limits.zero_field)

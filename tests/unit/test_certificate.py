@@ -197,11 +197,23 @@ def test_a_drift_within_the_limit_is_a_number():
     assert (certificate.verdict, certificate.numbers["temperature_drift"]) == ("degraded", pytest.approx(0.4))
 
 
+def test_of_several_faults_each_is_named_and_the_worst_gives_the_moment():
+    certificate = judge("zfc", (100, 150.0, FIELD), (1100, 40.0, FIELD), (100, 40.0, FIELD))
+    assert certificate.verdict == "invalid"
+    assert "|H| reached 97.00 G below Tc before the field was switched on" in certificate.reason
+    twice = ((100, 40.3, FIELD), (50, 40.0, FIELD), (50, 40.0, 1.025 * FIELD), (50, 40.0, FIELD))
+    certificate = judge("fw", COOL, DWELL, SWITCH_ON, *twice, (100, 40.0, FIELD))
+    assert certificate.verdict == "degraded"
+    assert certificate.reason == "H strayed by 2.50 % from 97 G; T exceeded the present 40.00 K by 0.30 K"
+    assert certificate.moment == pytest.approx(1400)
+
+
 def test_a_slow_quench_leaves_what_is_there_at_its_end():
     slow = ((100, 150.0, FIELD), (1000, 20.0, FIELD), (100, 20.0, FIELD), (9700, 20.0, 0.0), (100, 20.0, 0.0))
     certificate = judge("flux-trap", *slow, rate=FIELD / 9700)
     assert certificate.verdict == "valid"
     assert certificate.numbers["remnant_field"] < 1e-9
+    assert certificate.numbers["field_deviation"] < 1e-9
     assert judge("flux-trap", *slow, (10, 20.0, 2e-4), (10, 20.0, 0.0)).verdict == "degraded"
 
 
