@@ -101,6 +101,8 @@ def line_means(points: Sequence[MapPoint]) -> LineMeans | None:
     field = np.array([p.attrs["field_asked"] for p in points], dtype=np.float64)
     if not field[:, :2].any():
         field = np.array([[p.field] for p in points])
+    # what a run has found at zero current is part of its H, and what is looked for here is the whole of it
+    field[:, -1] -= [p.residual for p in points]
     (m, m_err), (s, s_err) = _change(center[:, good]), _change(square[:, good])
     return LineMeans(field, m, s, m_err, s_err, int(good.sum()))
 

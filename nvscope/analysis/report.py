@@ -15,7 +15,8 @@ from nvscope.analysis.calibrations import Calibration, calibrations, write_calib
 from nvscope.analysis.dataset import RunData
 from nvscope.analysis.figures import style
 from nvscope.analysis.load import load_run
-from nvscope.analysis.report_numbers import definitions, numbers
+from nvscope.analysis.penetration import Penetration, measure_penetration
+from nvscope.analysis.report_numbers import definitions, numbers, penetration_numbers
 from nvscope.analysis.report_tables import overview, parameters, point_table, region_table, tiles, warnings
 from nvscope.analysis.results import (
     Resistance,
@@ -26,6 +27,7 @@ from nvscope.analysis.results import (
 )
 from nvscope.analysis.series import find_series
 from nvscope.analysis.traction import measure_traction
+from nvscope.analysis.transport_curves import transport_curves
 from nvscope.analysis.zero_field import zero_field_maps
 from nvscope.store.files import write_whole
 from nvscope.store.layout import FIGURES, REPORT
@@ -83,6 +85,9 @@ def write_report(run: RunData, calibrated: Sequence[Calibration] | None = None) 
         for index, result in enumerate(results):
             _series_figures(plates, run, result, resistance if index == 0 else None, _prefix(result, len(results)))
         _stress_and_remnant(plates, run)
+        _transport(plates, run)
+        penetrated = measure_penetration(run)
+        _penetration(plates, run, penetrated)
         for one in calibrated:
             plates.add(one.name, _caption(f"{one.title}.", one.caption), one.draw)
         if not plates.parts:
@@ -105,8 +110,34 @@ def write_report(run: RunData, calibrated: Sequence[Calibration] | None = None) 
     )
     path = run.path / REPORT
     data = {**numbers(run, main, resistance), **{one.name: one.numbers for one in calibrated}}
+    if penetrated:
+        data["penetration"] = [penetration_numbers(one) for one in penetrated]
     write_whole(path, html.page(run.path.name, body, data).encode(), durable=False)
     return path
+
+
+def _penetration(plates: _Plates, run: RunData, found: Sequence[Penetration]) -> None:
+    for number, one in enumerate(found):
+        entered = f"{100 * one.entered[-1]:.0f} % of the pixels that screen, by {one.field[-1] * 1e4:.4g} G"
+        plates.add(
+            "first-penetration" if len(found) == 1 else f"first-penetration-{number}",
+            _caption(
+                "First field at which 1 − s is smaller than at all fields before,",
+                f"by more than 4 of its errors and 10 %: {entered}. Empty: none, or no screening that could be told.",
+            ),
+            partial(figures.penetration_figure, one, run.loading),
+        )
+
+
+def _transport(plates: _Plates, run: RunData) -> None:
+    captions = {
+        "transport-rt": "Resistance while cooling (filled) and warming (open), one colour for each current.",
+        "transport-rh": "Resistance against field, up (filled) and down (open); colours tell temperature and angle.",
+        "transport-iv": "Voltage against current, one colour for each temperature and field.",
+    }
+    for found in transport_curves(run):
+        caption = _caption(captions[found.kind], "Error bars are 1 σ of the readings averaged.")
+        plates.add(found.kind, caption, partial(figures.transport_figure, found))
 
 
 def _calibration(found: Calibration) -> html.Markup:

@@ -8,6 +8,7 @@ from typing import Any
 
 from nvscope.analysis import html
 from nvscope.analysis.dataset import MapPoint, RunData
+from nvscope.analysis.penetration import Penetration
 from nvscope.analysis.results import Resistance, SeriesResult, median_b_err
 from nvscope.analysis.run_regions import RegionResult
 
@@ -46,6 +47,18 @@ def definitions(result: SeriesResult) -> html.Markup:
 
 def _finite(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None
+
+
+def penetration_numbers(found: Penetration) -> Mapping[str, Any]:
+    """Return what raising the field showed, SI."""
+    return {
+        "temperature": found.temperature,
+        "field": found.field.tolist(),
+        "screening": [_finite(v) for v in found.screening],
+        "screening_err": [_finite(v) for v in found.screening_err],
+        "entered": found.entered.tolist() if found.screens.any() else None,
+        "pixels": int(found.screens.sum()),
+    }
 
 
 def numbers(run: RunData, result: SeriesResult | None, resistance: Resistance | None) -> Mapping[str, Any]:

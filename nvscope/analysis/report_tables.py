@@ -212,7 +212,7 @@ def _row(point: MapPoint) -> list[Cell]:
         chi2 = f"{np.nanmedian(point.map('chi2_reduced')):.2f}"
     return [
         str(point.index),
-        point.purpose + ("" if point.final or not point.maps else " (partial)"),
+        point.purpose + ("" if point.final or not point.maps else " (partial)") + _way(point),
         _number(point.temperature, ".2f"),
         _number(point.field / GAUSS, ".2f"),
         with_error(point.resistance, point.resistance_err),
@@ -222,6 +222,18 @@ def _row(point: MapPoint) -> list[Cell]:
         _thousands(point.frames) if point.frames else _DASH,
         _verdict(point.attrs.get("certificate")),
     ]
+
+
+def _way(point: MapPoint) -> str:
+    """What else tells one transport point from another: current, direction of the sweep, angle of the field."""
+    if not point.purpose.startswith("transport"):
+        return ""
+    attrs = point.attrs
+    parts = [f"{1e3 * float(attrs['current']):.3g} mA"] if "current" in attrs else []
+    parts += [str(attrs["direction"])] if "direction" in attrs else []
+    if "angle" in attrs:
+        parts.append(f"{float(attrs['magnitude']) / GAUSS:.4g} G at {math.degrees(float(attrs['angle'])):.3g}°")
+    return f" ({', '.join(parts)})" if parts else ""
 
 
 def with_error(value: float, err: float) -> str:

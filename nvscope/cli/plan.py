@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,12 +17,16 @@ from nvscope.cli.selection import (
     RigOption,
     SampleOption,
     SetOption,
+    parse_pixels,
     resolve_parameters,
     select,
 )
 from nvscope.config.calibration import read_calibration
+from nvscope.errors import ConfigError
+from nvscope.units import parse_quantity
 
 if TYPE_CHECKING:
+    from nvscope.devices.base import Assumed
     from nvscope.plans import PlanSummary
 
 
@@ -37,8 +42,19 @@ def register(app: typer.Typer) -> None:
         pressure: PressureOption = None,
         settings: SetOption = None,
         calibration: CalibrationOption = None,
+        temperature: Annotated[
+            str | None, typer.Option(help='Where the sample is, e.g. "20 K"; if not given, where the sequence begins.')
+        ] = None,
+        field: Annotated[
+            str | None, typer.Option(help='Field that is on, e.g. "97 G"; if not given, where the sequence begins.')
+        ] = None,
+        pixels: Annotated[
+            str | None,
+            typer.Option(help='Image of the camera, "HEIGHTxWIDTH", for the disk needed; 64x64 if not given.'),
+        ] = None,
     ) -> None:
         """Print the steps of a sequence with times, limits checked; no hardware is touched."""
+        from nvscope.devices.base import USUAL_SHAPE
         from nvscope.engine.planning import planning_rig
         from nvscope.plans import dry_run, find_sequence
 
@@ -46,9 +62,33 @@ def register(app: typer.Typer) -> None:
         calibrations = tuple(read_calibration(path) for path in calibration or [])
         selection = select(rig, sample, loading, pressure, calibrations=calibrations)
         parameters = resolve_parameters(found, settings or [], calibrations)
-        devices = planning_rig(selection.rig, selection.sample, selection.loading, None)
-        summary = dry_run(found.plan(devices, parameters))
-        _print(summary, f"{found.name}: {found.summary}", Console())
+        shape = parse_pixels(pixels)
+        devices = planning_rig(selection.rig, selection.sample, selection.loading, shape)
+        start = begin(found.begins(parameters), temperature, field)
+        console = Console()
+        _print(dry_run(found.plan(devices, parameters), start), f"{found.name}: {found.summary}", console)
+        height, width = shape or USUAL_SHAPE
+        console.print(
+            f"Assumed: {height}x{width} pixels (--pixels), and the rig at {start.temperature:g} K in "
+            f"{start.field * 1e4:g} G (--temperature, --field). A run plans again from where the rig is.",
+            highlight=False,
+        )
+
+
+def begin(usual: Assumed, temperature: str | None, field: str | None) -> Assumed:
+    """Return where a plan begins: as `usual`, but for what is given; what stands somewhere else is regulated there."""
+    if temperature is not None:
+        usual = replace(usual, temperature=_read("--temperature", temperature, "kelvin"), regulated=True)
+    if field is not None:
+        usual = replace(usual, field=_read("--field", field, "tesla"))
+    return usual
+
+
+def _read(option: str, text: str, unit: str) -> float:
+    try:
+        return parse_quantity(text, unit)
+    except ValueError as error:
+        raise ConfigError(f"{option}: {error}") from None
 
 
 def _print(summary: PlanSummary, title: str, console: Console) -> None:

@@ -74,7 +74,7 @@ class CommandLauncher:
         selection = select(request.rig, request.sample, None)
         parameters = resolve_parameters(sequence, _settings(request.settings))
         devices = planning_rig(selection.rig, selection.sample, selection.loading, None)
-        walked = dry_run(sequence.plan(devices, parameters))
+        walked = dry_run(sequence.plan(devices, parameters), sequence.begins(parameters))
         steps = tuple(PlanStep(s.text, s.start, s.duration, s.temperature, s.field) for s in walked.steps)
         summary = f"{len(steps)} steps, {walked.points} points, {walked.frames} frames; within the rig's limits"
         return Plan(steps, walked.duration, summary)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from nvscope.units import (
     Amperes,
@@ -84,6 +84,15 @@ class HistoryLimits(Frozen):
         default=0.1, gt=0, description="largest relative deviation of a quench's rate from the one asked for"
     )
     gap: Seconds = Field(default=60.0, gt=0, description="longest time without a reading of temperature or field")
+    period: Seconds = Field(
+        default=2.0, gt=0, description="how often temperature and field are read; what is shorter may go unseen"
+    )
+
+    @model_validator(mode="after")
+    def _read_often_enough(self) -> Self:
+        if 2 * self.period > self.gap:
+            raise ValueError(f"period {self.period:g} s must be at most half the gap of {self.gap:g} s")
+        return self
 
 
 class Detector(Frozen):
@@ -142,7 +151,7 @@ class Loading(Frozen):
 
     name: str
     description: str = ""
-    nominal_pressure: Pascals
+    nominal_pressure: Pascals = Field(ge=0)
     crystal_azimuth: Radians = Field(default=0.0, description="image angle of the projected axis n4")
     mirrored: bool = Field(default=False, description="image is mirrored, seen from the NV side")
     miscut: Radians = Field(default=0.0, description="angle between culet normal and [111]")

@@ -13,6 +13,8 @@ from nvscope.devices.worker import Worker
 from nvscope.errors import NvscopeError
 
 RoleT = TypeVar("RoleT")
+USUAL_SHAPE = (64, 64)
+"""Image shape (y, x) for estimates where the camera's is not known."""
 Observer = Callable[[Mapping[str, float]], None]
 """Told every housekeeping value (SI, by history column) as soon as it is read."""
 

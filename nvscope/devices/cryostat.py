@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,8 +17,8 @@ from nvscope.devices.worker import Worker
 from nvscope.errors import LimitError
 
 _FAR_POLL, _NEAR_POLL = 10.0, 2.0
-_LAG = 6.0
-"""Typical rig seconds a regulated cryostat takes to enter its band after the ramp has ended; for estimates only."""
+_TRAILING = 3.5
+"""Rig seconds by which a regulated sample typically trails its ramp; for estimates only."""
 _TAKING_OVER = 20.0
 """The same for one that is asked to hold where it happens to be: its heater begins at nothing."""
 
@@ -98,11 +99,24 @@ class CryostatDevice(Device[Cryostat]):
 
     def estimate(self, value: Temperature, before: Assumed) -> Assumed:
         """Return what setting `value` is assumed to bring about."""
+        settling = self._settling
         way = abs(value.target - before.temperature)
-        lag = _LAG if way > self._settling.temperature_band else 0.0 if before.regulated else _TAKING_OVER
-        seconds = way / value.rate + lag + self._settling.temperature_dwell
-        return before.after(seconds, temperature=value.target, regulated=True)
+        if way > settling.temperature_band:
+            arrival = _arrival(way, value.rate, settling.temperature_band)
+        else:
+            arrival = 0.0 if before.regulated else _TAKING_OVER
+        return before.after(arrival + settling.temperature_dwell, temperature=value.target, regulated=True)
 
     def predict(self, state: Assumed) -> dict[str, Any]:
         """Return the reading a plan would see."""
         return self._reading({f"{self.name}_temperature": state.temperature})
+
+
+def _arrival(way: float, rate: float, band: float) -> float:
+    """Rig seconds until a sample that trails a ramp over `way` (K) at `rate` (K/s) enters a `band` (K) of its end.
+
+    A slow ramp is in the band well before it ends, a fast one leaves the sample behind.
+    """
+    behind = rate * _TRAILING
+    late = _TRAILING * math.log(behind / band) if behind > band else _TRAILING - band / rate
+    return max(0.0, way / rate + late)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from nvscope.clock import Clock
 from nvscope.config import Detector, Limits
-from nvscope.devices.base import Assumed, Device, Observer
+from nvscope.devices.base import USUAL_SHAPE, Assumed, Device, Observer
 from nvscope.devices.roles import Camera, Laser, MicrowaveSource, Timing
 from nvscope.devices.sink import FrameSink, FrameTag
 from nvscope.devices.status import TaskStatus
@@ -100,6 +100,8 @@ class ImagingDevice(Device[Bench]):
         Where frames go.
     detector : Detector
         The camera as the rig file describes it.
+    shape : tuple of int
+        Its image (y, x); for estimates only.
     """
 
     def __init__(
@@ -111,8 +113,10 @@ class ImagingDevice(Device[Bench]):
         detector: Detector,
         observe: Observer = lambda values: None,
         name: str = "images",
+        shape: tuple[int, int] = USUAL_SHAPE,
     ) -> None:
         super().__init__(name, bench, None, clock, observe)
+        self._shape = shape
         self._sink = sink
         self._limits = limits
         self._detector = detector
@@ -235,7 +239,10 @@ class ImagingDevice(Device[Bench]):
             self._light = value
             return before.after(value.wait)
         seconds = value.frames * (value.exposure + self._detector.readout) + _OVERHEAD
-        return before.after(seconds, points=before.points + 1, frames=before.frames + value.frames)
+        size = 4 * self._shape[0] * self._shape[1]
+        return before.after(
+            seconds, points=before.points + 1, frames=before.frames + value.frames, bytes=before.bytes + size
+        )
 
     def predict(self, state: Assumed) -> dict[str, Any]:
         """Return the reading a plan would see: an exposure that is about right."""

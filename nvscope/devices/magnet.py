@@ -109,8 +109,12 @@ class MagnetDevice(Device[Magnet]):
         return self._start(self._move(value), f"to {value.target * 1e4:g} G")
 
     async def _note(self, value: Residual) -> None:
-        self._residual = value.field
-        self._observe({"residual_field": value.field})
+        await self.recall(value.field)
+
+    async def recall(self, residual: float) -> None:
+        """Count a `residual` (T) from now on, as the run before did whose history goes on; nothing moves."""
+        self._residual = residual
+        self._observe({"residual_field": residual})
         await self.field()
 
     async def _move(self, value: Field) -> None:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from nvscope.clock import Clock
 from nvscope.config import Limits
 from nvscope.config.polygons import Crop, cropped
-from nvscope.devices.base import Assumed, Device, Observer
+from nvscope.devices.base import USUAL_SHAPE, Assumed, Device, Observer
 from nvscope.devices.odmr_point import OpenedPoint, Placer, Seen
 from nvscope.devices.odmr_requests import ClosePoint, OpenPoint, Request, TakeBlock, check_point
 from nvscope.devices.sink import BlockRefused, FrameSink, FrameTag, MapSummary
@@ -31,11 +31,10 @@ from nvscope.stream.registration import FEWEST_PIXELS, shift_between
 __all__ = ["ClosePoint", "LineFinder", "OdmrDevice", "OpenPoint", "Request", "TakeBlock"]
 
 _ATTEMPTS = 3
+_MAPS = 17
+"""Images of 4 bytes that a fit leaves of every point; for estimates only."""
 _OVERHEAD = 0.5
 """Rig seconds a sweep costs beyond its exposures; for estimates only."""
-
-_USUAL_SHAPE = (64, 64)
-"""Image shape for estimates where the camera's is not known."""
 
 LineFinder = Callable[[NDArray[np.float64], NDArray[np.float64], float], tuple[float, float]]
 """Frequencies (Hz), image-mean spectrum and expected half splitting (Hz) → centre and half splitting (Hz)."""
@@ -266,11 +265,16 @@ class OdmrDevice(Device[Sweeper]):
             self._assumed_sweeps += value.sweeps
             seconds = frames * (asked.exposure + self._readout) + value.sweeps * _OVERHEAD
             kinds = 1 if asked.reference == "none" else 2
-            height, width = asked.crop[3:1:-1] if asked.crop is not None else self._shape or _USUAL_SHAPE
-            size = 4 * kinds * steps * height * width
+            size = 4 * kinds * steps * self._pixels(asked)
             spare = before.spare + (seconds if value.spare else 0.0)
             return before.after(seconds, frames=before.frames + frames, bytes=before.bytes + size, spare=spare)
+        if isinstance(value, ClosePoint) and self._assumed is not None:
+            return before.after(0.0, bytes=before.bytes + 4 * _MAPS * self._pixels(self._assumed))
         return before
+
+    def _pixels(self, point: OpenPoint) -> int:
+        height, width = point.crop[3:1:-1] if point.crop is not None else self._shape or USUAL_SHAPE
+        return height * width
 
     def predict(self, state: Assumed) -> dict[str, Any]:
         """Return the reading a plan would see: the lines are assumed in the middle of what is swept."""

@@ -10,16 +10,20 @@ from nvscope.engine.link import RunLink
 from nvscope.errors import InstrumentError
 from nvscope.history import Biography
 
-PERIOD = 10.0
-"""Rig seconds between samples; every reading a plan makes meanwhile is recorded as well."""
-
 
 class Housekeeping:
-    """Takes every reading to history, biography and status; samples what nobody reads."""
+    """Takes every reading to history, biography and status; samples what nobody reads.
 
-    def __init__(self, link: RunLink, clock: Clock) -> None:
+    Parameters
+    ----------
+    period : float
+        Rig seconds between samples; every reading a plan makes meanwhile is recorded as well.
+    """
+
+    def __init__(self, link: RunLink, clock: Clock, period: float) -> None:
         self._link = link
         self._clock = clock
+        self._period = period
         self.biography = Biography()
         self.latest: dict[str, float] = {}
         self._last: dict[str, float] = {}
@@ -37,8 +41,8 @@ class Housekeeping:
     async def sample(self, rig: RigDevices) -> None:
         """Read temperature and field whenever nobody has for a period; a failing reading is journaled once."""
         while True:
-            await self._clock.sleep(PERIOD, passive=True)
-            stale = self._clock.now() - PERIOD / 2
+            await self._clock.sleep(self._period, passive=True)
+            stale = self._clock.now() - self._period / 2
             try:
                 if self._last.get("temperature", -1e9) < stale:
                     await rig.cryostat.temperature()

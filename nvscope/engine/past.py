@@ -30,10 +30,14 @@ LONGEST_GAP = 600.0
 
 @dataclass
 class Past:
-    """Temperature and field as recorded, from which run, and its last reference: field (T), B and δB maps (T)."""
+    """Temperature and field as recorded, from which run, and its last reference: field (T), B and δB maps (T).
+
+    `residual` is the field at zero current (T) that H was counted with; this run must count alike.
+    """
 
     biography: Biography = field(default_factory=Biography)
     run: str = ""
+    residual: float = 0.0
     reference: tuple[float, FloatArray, FloatArray] | None = None
 
 
@@ -78,7 +82,10 @@ def recall(runs: Path, this: Path, sample: Sample, loading: Loading, addresses: 
         for time, value in zip(times, values, strict=True):
             if np.isfinite(value):
                 getattr(found, name).add(float(time), float(value))
-    return Past(found, before[-1].name, _reference(reader))
+    residuals = table.get("residual_field", np.empty(0))
+    residuals = residuals[np.isfinite(residuals)]
+    residual = float(residuals[-1]) if residuals.size else 0.0
+    return Past(found, before[-1].name, residual, _reference(reader))
 
 
 def read_reference(path: Path, sample: Sample, loading: Loading) -> tuple[float, FloatArray, FloatArray]:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from nvscope.clock import WallClock
 from nvscope.config import Loading, Rig, Sample
+from nvscope.devices.base import USUAL_SHAPE
 from nvscope.devices.cryostat import CryostatDevice
 from nvscope.devices.driver import vector_direction
 from nvscope.devices.focus import FocusDevice
@@ -38,7 +39,7 @@ def planning_rig(rig: Rig, sample: Sample, loading: Loading, shape: tuple[int, i
         cryostat=CryostatDevice(None, None, clock, rig.limits, rig.settling),
         magnet=MagnetDevice(None, None, clock, rig.limits, rig.settling, direction=vector_direction(rig)),
         odmr=OdmrDevice(None, None, clock, rig.limits, locate_lines, shape, rig.detector.readout),
-        images=ImagingDevice(None, None, clock, rig.limits, rig.detector),
+        images=ImagingDevice(None, None, clock, rig.limits, rig.detector, shape=shape or USUAL_SHAPE),
         transport=transport,
         focus=focus,
         expected_center=nominal_center(loading),

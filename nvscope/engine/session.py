@@ -179,12 +179,12 @@ class Session:
         engine = RunEngine({}, loop=loop, context_managers=[])
         engine.ignore_callback_exceptions = False
         link.attach(loop)
-        housekeeping = Housekeeping(link, self._clock)
+        housekeeping = Housekeeping(link, self._clock, request.rig.history.period)
         addresses = {name: item.address for name, item in instruments.items()}
         past = recall(request.runs, directory, request.sample, request.loading, addresses, self._clock.now())
         housekeeping.biography = past.biography
         if past.run:
-            link.journal("history-continued", {"run": past.run})
+            link.journal("history-continued", {"run": past.run, "residual_field": past.residual})
         reference = past.reference
         if request.reference is not None:
             reference = read_reference(request.reference, request.sample, request.loading)
@@ -195,6 +195,8 @@ class Session:
             request.rig, request.sample, request.loading, instruments, link, self._clock, housekeeping.observe
         )
         self._housekeeping = housekeeping
+        if past.residual != 0:
+            asyncio.run_coroutine_threadsafe(rig.magnet.recall(past.residual), loop).result(_SAFE_TIMEOUT)
         stalled = StalledViewers(request.rig.faults, request.seed, link.viewers.endpoint, self._clock, link.journal)
         Vocabulary(
             clock=self._clock,

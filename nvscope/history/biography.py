@@ -36,6 +36,12 @@ class Series:
             return float("nan")
         return float(np.interp(time, self.times, self.values))
 
+    def since(self, start: float, end: float) -> NDArray[np.float64]:
+        """Return readings as `between`, and before them the value the last earlier reading had, at `start`."""
+        before = bisect_right(self.times, start) - 1
+        known = [[start, self.values[before]]] if before >= 0 else np.empty((0, 2))
+        return np.vstack([known, self.between(float(np.nextafter(start, np.inf)), end)])
+
     @property
     def last(self) -> float:
         """The newest value; NaN without readings."""

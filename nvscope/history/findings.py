@@ -16,7 +16,7 @@ _BASE = 0.5
 _DEGRADED = 3.0
 """Beyond a limit but within this many times it, a history is degraded; beyond that, invalid."""
 _RISING = 0.05
-"""Share of the limit on a zero field by which H grows from reading to reading while it is being switched on."""
+"""Share of the limit on a zero field within which H counts as not having moved."""
 _UNSEEN = 10.0
 """The same for time without a record: what regulates goes on regulating, for a while."""
 
@@ -87,9 +87,8 @@ def zero_field_cooled(history: History) -> list[Finding]:
     nominal, limits = history.nominal, history.limits
     rows = history.towards
     begun = _switched_on(rows, min(_DEGRADED * limits.zero_field, abs(nominal) / 2), limits.zero_field)
-    held = rows[(rows[:, 0] >= begun) & (np.abs(rows[:, 1] - abs(nominal)) <= limits.field_fraction * abs(nominal))]
-    reached = float(held[0, 0]) if len(held) and nominal else history.now
-    zero_until = max(begun, history.cooled(reached))
+    reached = _reached(rows, begun, abs(nominal), limits.field_fraction) if nominal else history.now
+    zero_until = max(begun, history.cooled(history.now if reached is None else reached))
     cold = np.vstack([history.fields[history.fields[:, 0] < zero_until], history.field_at(zero_until)])
     value, moment = _largest(cold)
     found = [
@@ -104,7 +103,7 @@ def zero_field_cooled(history: History) -> list[Finding]:
     ]
     if nominal == 0:
         return found
-    if not len(held):
+    if reached is None:
         never = f"the field was never at its nominal {nominal * 1e4:g} G"
         return [*found, Finding("field_deviation", np.inf, limits.field_fraction, begun, never)]
     value, moment = _strayed(history.fields[history.fields[:, 0] >= reached], nominal)
@@ -118,12 +117,34 @@ def zero_field_cooled(history: History) -> list[Finding]:
 
 
 def _switched_on(rows: FloatArray, off: float, step: float) -> float:
-    """When the field last began to rise from `off` or less (T); by steps of more than a part of `step` it rises."""
+    """When the field last began to rise from `off` or less (T), however slowly.
+
+    Back from there as long as it only falls, but for a small part of `step` (T), then on to where it left the bottom.
+    """
     low = np.flatnonzero(np.abs(rows[:, 1]) <= off)
-    index = int(low[-1]) if len(low) else 0
-    while index > 0 and rows[index, 1] - rows[index - 1, 1] > _RISING * step:
+    index = last = int(low[-1]) if len(low) else 0
+    bottom = rows[index, 1]
+    while index > 0 and rows[index - 1, 1] <= bottom + _RISING * step:
         index -= 1
-    return float(rows[index, 0])
+        bottom = min(bottom, rows[index, 1])
+    left = np.flatnonzero(rows[index : last + 1, 1] <= bottom + _RISING * step)
+    return float(rows[index + int(left[-1]), 0])
+
+
+def _reached(rows: FloatArray, begun: float, nominal: float, fraction: float) -> float | None:
+    """When the field (T) had come as near to `nominal` as its way there went; None where it never came near."""
+    away = np.abs(rows[:, 1] / nominal - 1)
+    near = np.flatnonzero((rows[:, 0] >= begun) & (away <= fraction))
+    if not len(near):
+        return None
+    return float(rows[_arrived(away, int(near[0])), 0])
+
+
+def _arrived(away: FloatArray, index: int) -> int:
+    """The first reading from `index` on after which H comes no nearer: what is still on its way has not strayed."""
+    while index + 1 < len(away) and away[index + 1] < away[index]:
+        index += 1
+    return index
 
 
 def field_cooled(history: History) -> list[Finding]:
@@ -137,15 +158,17 @@ def flux_trapped(history: History) -> list[Finding]:
     """FC, then a quench to zero that stays at zero: field until the quench, remnant applied field, overshoot, rate."""
     nominal, limits = history.nominal, history.limits
     rows = history.towards
-    at_nominal = rows[np.abs(rows[:, 1] - abs(nominal)) <= limits.field_fraction * abs(nominal)]
+    away = np.abs(rows[:, 1] / abs(nominal) - 1)
+    at_nominal = np.flatnonzero(away <= limits.field_fraction)
     if not len(at_nominal):
         never = f"the field was never at its nominal {nominal * 1e4:g} G"
         return [Finding("field_deviation", np.inf, limits.field_fraction, history.crossing, never)]
-    quench = float(at_nominal[-1, 0])
+    # seen from its end, a quench is an arrival: its first percent has not strayed
+    quench = float(rows[-1 - _arrived(away[::-1], len(rows) - 1 - int(at_nominal[-1])), 0])
     strayed, moment = _strayed(history.fields[history.fields[:, 0] <= quench], nominal)
     after = rows[rows[:, 0] > quench]
-    gone = after[after[:, 1] <= limits.zero_field]
-    remnant, when = _largest(after[after[:, 0] >= gone[0, 0]] if len(gone) else rows[-1:])
+    gone = np.flatnonzero(after[:, 1] <= limits.zero_field)
+    remnant, when = _largest(after[_arrived(np.abs(after[:, 1]), int(gone[0])) :] if len(gone) else rows[-1:])
     cooling = f"H strayed by {strayed * 100:.2f} % from {nominal * 1e4:g} G before the quench"
     left = f"the applied field was {remnant * 1e4:.2f} G after the quench"
     return [
@@ -185,6 +208,23 @@ def _overshoot(history: History, switched: float) -> Finding:
     value, moment = _largest(np.column_stack([rows[:, 0], np.maximum(0, rows[:, 1] - np.maximum(present, lowest))]))
     text = f"T exceeded the present {present:.2f} K by {value:.2f} K"
     return Finding("overshoot", value, history.limits.overshoot, moment, text)
+
+
+def held(fields: FloatArray, nominal: float, limits: HistoryLimits) -> Finding:
+    """How far H, rows (s, T), was from a nominal field (T) that is simply on, or from zero."""
+    if nominal == 0:
+        value, moment = _largest(fields)
+        return Finding("remnant_field", value, limits.zero_field, moment, f"|H| was {value * 1e4:.2f} G, not zero")
+    value, moment = _strayed(fields, nominal)
+    text = f"H strayed by {value * 100:.2f} % from {nominal * 1e4:g} G"
+    return Finding("field_deviation", value, limits.field_fraction, moment, text)
+
+
+def drifted(temperatures: FloatArray, limits: HistoryLimits) -> Finding:
+    """How far T, rows (s, K), went from where it was when a map was begun: such a map is of no temperature."""
+    value, moment = _largest(temperatures - [0.0, temperatures[0, 1]])
+    text = f"T moved by {value:.2f} K from {temperatures[0, 1]:.2f} K while the map was taken"
+    return Finding("temperature_drift", value, limits.overshoot, moment, text)
 
 
 def unseen(history: History) -> Finding:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from nvscope.devices.odmr import ClosePoint, OpenPoint, TakeBlock
 from nvscope.devices.rig import RigDevices
 from nvscope.errors import ConfigError, HistoryInvalid, LimitError
 from nvscope.history import Certificate, Claim
-from nvscope.plans.autofocus import autofocus, require_focus
+from nvscope.plans.autofocus import autofocus
 from nvscope.plans.odmr_settings import GAMMA, OdmrSettings, Windows
 from nvscope.plans.verbs import Plan, absolute_set, announce, certify, measure_resistance, value_of
 
@@ -104,8 +105,8 @@ def odmr_map(
         If the history is not what it is claimed to be; a map already taken is kept.
     """
     settings = yield Msg("settings", None, settings)  # an operator may have changed how points are taken
-    if settings.autofocus == "point":
-        require_focus(rig)
+    if rig.transport is not None and settings.excitation > 0:
+        yield from announce(f"R at {settings.excitation:.3g} A ({purpose})")
     resistance = yield from measure_resistance(rig, settings.excitation, settings.readings, may_fail=True)
     if settings.autofocus == "point":
         yield from autofocus(rig, settings)
@@ -113,6 +114,7 @@ def odmr_map(
     before = yield from _conditions(rig)
     if claim is not None:
         _demand((yield from certify(claim)), f"before mapping ({purpose}) at {before['temperature']:.2f} K")
+        claim = replace(claim, since=rig.clock.now())
     yield from absolute_set(
         rig.odmr,
         OpenPoint(

@@ -44,16 +44,19 @@ def autofocus(rig: RigDevices, settings: OdmrSettings) -> Plan:
     LimitError
         If the rig has no focus drive, or not enough travel.
     """
+    span, steps = settings.focus_range, settings.focus_steps
+    scan = f"autofocus: {steps} positions over {span * 1e6:g} um"
+    yield from announce(scan)
     focus = require_focus(rig)
     low, high = focus.travel
-    span, steps = settings.focus_range, settings.focus_steps
     if span > high - low:
         raise LimitError(f"focus_range {span * 1e6:g} um is more than this rig's travel of {(high - low) * 1e6:g} um")
     look = Look(_FRAMES, settings.exposure, settings.laser_power, settings.crop)
     start = around = yield from value_of(focus, "position")
     failure = "the image is still sharpest at the end of the scan"
-    for _ in range(_SCANS):
-        yield from announce(f"autofocus: {steps} positions over {span * 1e6:g} um")
+    for attempt in range(_SCANS):
+        if attempt > 0:
+            yield from announce(scan)
         first = min(max(around - span / 2, low), high - span)  # shifted rather than shortened at an end of the travel
         positions = [float(z) for z in np.clip(np.linspace(first, first + span, steps), low, high)]
         values, errors = [], []

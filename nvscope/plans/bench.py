@@ -72,5 +72,5 @@ def turned(magnitude: float, angle: float, azimuth: float) -> tuple[float, float
     """Return the field (T) of `magnitude` at `angle` from z towards `azimuth` from x (rad)."""
     across = magnitude * math.sin(angle)
     vector = np.array([across * math.cos(azimuth), across * math.sin(azimuth), magnitude * math.cos(angle)])
-    x, y, z = (float(part) for part in np.round(vector, 12))
+    x, y, z = (float(part) + 0.0 for part in np.round(vector, 12))  # no -0 in what people read
     return x, y, z

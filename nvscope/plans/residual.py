@@ -9,13 +9,20 @@ from __future__ import annotations
 
 from nvscope.devices.magnet import Residual
 from nvscope.devices.rig import RigDevices
+from nvscope.history import Claim
 from nvscope.plans.acquisition import odmr_map
 from nvscope.plans.odmr_settings import GAMMA, OdmrSettings, Windows
 from nvscope.plans.verbs import Plan, absolute_set, announce, ramp_field
 
 
 def cancel_residual(
-    rig: RigDevices, settings: OdmrSettings, windows: Windows, field: float, bias: float, rate: float
+    rig: RigDevices,
+    settings: OdmrSettings,
+    windows: Windows,
+    field: float,
+    bias: float,
+    rate: float,
+    normal_temperature: float | None = None,
 ) -> Plan:
     """Measure the residual field at ±`bias` and have the magnet cancel it from now on; returns it (T).
 
@@ -29,11 +36,14 @@ def cancel_residual(
         Field (T) at which to measure, both ways.
     rate : float
         Ramp rate (T/s).
+    normal_temperature : float, optional
+        Temperature (K) above which the sample is normal: it must be while this is measured. Not judged if not given.
     """
     squares = []
     for sign in (1.0, -1.0):
         yield from ramp_field(rig, sign * bias, rate)
-        found = yield from odmr_map(rig, "residual", settings, windows.at_field(field, bias))
+        claim = None if normal_temperature is None else Claim("normal", normal_temperature, sign * bias)
+        found = yield from odmr_map(rig, "residual", settings, windows.at_field(field, bias), claim=claim)
         squares.append(found.half_splitting**2)
     residual = (squares[0] - squares[1]) / (4 * GAMMA**2 * bias)
     yield from announce(f"cancel a residual field of {residual * 1e4:.2f} G")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from nvscope.config import Frozen
+from nvscope.devices.base import Assumed
 from nvscope.devices.rig import RigDevices
 from nvscope.errors import ConfigError
 from nvscope.plans.verbs import Plan
@@ -36,6 +37,8 @@ class Sequence:
     within : callable, optional
         ``within(parameters, given)`` hands what is given for all sequences, as calibrations are, on to those inside;
         ``given(sequence, texts, resolved)`` says what that is for one of them.
+    begins : callable, optional
+        ``begins(parameters)`` says where ``nvscope plan`` assumes the rig to be; warm and without field if not given.
     """
 
     name: str
@@ -43,6 +46,7 @@ class Sequence:
     parameters: type[Frozen]
     plan: Callable[[RigDevices, Any], Plan]
     within: Callable[[Any, Given], Any] | None = None
+    begins: Callable[[Any], Assumed] = lambda parameters: Assumed()
 
 
 def find_sequence(name: str) -> Sequence:

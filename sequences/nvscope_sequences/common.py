@@ -30,23 +30,27 @@ class SearchSettings(OdmrSettings):
     search_frames: int = Described(default=2, ge=1, le=100, description="frames per frequency of the coarse sweep")
 
 
-class ProtocolSettings(SearchSettings):
-    """Search settings plus ramps and the two temperatures every history hangs between."""
+class NormalSettings(SearchSettings):
+    """Search settings plus the temperature at which a sample is normal, and how fields are reached."""
+
+    normal_temperature: Kelvin = Described(default=110.0, description="above every Tc; the reference is taken here")
+    field_rate: TeslaPerSecond = Described(default=2e-4, gt=0, description="field ramp")
+
+    @model_validator(mode="after")
+    def _field_is_on(self) -> Self:
+        if getattr(self, "field", None) == 0:
+            raise ValueError("field: there is nothing to map in 0 G; the protocol needs a field that is on")
+        return self
+
+    def claim(self, protocol: Protocol, field: float, quench_rate: float | None = None) -> Claim:
+        """Return what the history is claimed to be, at nominal `field` (T), taken away at `quench_rate` (T/s)."""
+        return Claim(protocol, self.normal_temperature - NORMAL_MARGIN, field, quench_rate)
+
+
+class ColdSettings(NormalSettings):
+    """The same plus the other temperature that a history hangs from."""
 
     base_temperature: Kelvin = Described(default=20.0, description="lowest temperature of the protocol")
-    normal_temperature: Kelvin = Described(default=110.0, description="above every Tc; the reference is taken here")
-    temperature_rate: KelvinPerSecond = Described(default=5 / 60, gt=0, description="temperature ramp while measuring")
-    cooling_rate: KelvinPerSecond = Described(default=8 / 60, gt=0, description="temperature ramp while cooling down")
-    field_rate: TeslaPerSecond = Described(default=2e-4, gt=0, description="field ramp")
-    residual_bias: Tesla = Described(
-        default=20e-4,
-        ge=0,
-        description="field, both ways, at which the residual is measured; 0 does not",
-    )
-
-    redos: int = Described(
-        default=0, ge=0, le=10, description="how often a protocol whose history turns out invalid is begun again"
-    )
 
     @model_validator(mode="after")
     def _between_two_temperatures(self) -> Self:
@@ -55,13 +59,23 @@ class ProtocolSettings(SearchSettings):
                 f"normal_temperature {self.normal_temperature:g} K must lie above base_temperature "
                 f"{self.base_temperature:g} K"
             )
-        if getattr(self, "field", None) == 0:
-            raise ValueError("field: there is nothing to map in 0 G; the protocol needs a field that is on")
         return self
 
-    def claim(self, protocol: Protocol, field: float, quench_rate: float | None = None) -> Claim:
-        """Return what the history is claimed to be, at nominal `field` (T), taken away at `quench_rate` (T/s)."""
-        return Claim(protocol, self.normal_temperature - NORMAL_MARGIN, field, quench_rate)
+
+class ProtocolSettings(ColdSettings):
+    """The same plus what a protocol takes that begins above Tc and cools."""
+
+    cooling_rate: KelvinPerSecond = Described(
+        default=8 / 60, gt=0, description="temperature ramp while nothing is measured"
+    )
+    residual_bias: Tesla = Described(
+        default=20e-4,
+        ge=0,
+        description="field, both ways, at which the residual is measured; 0 does not",
+    )
+    redos: int = Described(
+        default=0, ge=0, le=10, description="how often a protocol whose history turns out invalid is begun again"
+    )
 
 
 def search(rig: RigDevices, parameters: SearchSettings, field: float) -> Plan:
@@ -91,15 +105,20 @@ def require_normal(rig: RigDevices, temperature: float, key: str = "normal_tempe
 def begin_normal(rig: RigDevices, p: ProtocolSettings, field: float) -> Plan:
     """Go above Tc, find the lines, cancel the residual field, take the reference at `field` (T); returns `Windows`.
 
-    The residual comes before the reference: a map is compared with the reference at the same current, so both must
-    count it as part of H.
+    A reference that was disturbed is taken again, `redos` times at most.
     """
     require_normal(rig, p.normal_temperature)
     yield from change_temperature(rig, p.normal_temperature, p.cooling_rate)
+    return (yield from redo_if_invalid(rig, p, lambda: _take_reference(rig, p, field)))
+
+
+def _take_reference(rig: RigDevices, p: ProtocolSettings, field: float) -> Plan:
+    """The residual comes first: maps are compared at the same current, so all must count it as part of H."""
     yield from ramp_field(rig, field, p.field_rate)
     windows = yield from search(rig, p, field)
     if p.residual_bias > 0:
-        yield from cancel_residual(rig, p, windows, field, p.residual_bias, p.field_rate)
+        normal = p.normal_temperature - NORMAL_MARGIN
+        yield from cancel_residual(rig, p, windows, field, p.residual_bias, p.field_rate, normal)
         yield from ramp_field(rig, field, p.field_rate)
     windows = yield from odmr_map(rig, "reference", p, windows, claim=p.claim("normal", field))
     return windows

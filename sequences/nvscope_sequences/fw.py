@@ -12,17 +12,19 @@ from bluesky import plan_stubs as bps
 from pydantic import Field as Described
 from pydantic import model_validator
 
+from nvscope.devices.base import Assumed
 from nvscope.devices.rig import RigDevices
 from nvscope.errors import HistoryInvalid
 from nvscope.plans import Sequence, Windows, announce, certify, change_temperature, odmr_map, ramp_field, screened
 from nvscope.plans.verbs import Plan, value_of
-from nvscope.units import Kelvin, Tesla
-from nvscope_sequences.common import ProtocolSettings, require_normal, search
+from nvscope.units import Kelvin, KelvinPerSecond, Tesla
+from nvscope_sequences.common import NORMAL_MARGIN, ColdSettings, require_normal, search
 
 
-class WarmingSettings(ProtocolSettings):
-    """Protocol settings plus the temperatures of a warming."""
+class WarmingSettings(ColdSettings):
+    """Settings of a protocol that has been cooled, plus the temperatures of a warming."""
 
+    temperature_rate: KelvinPerSecond = Described(default=5 / 60, gt=0, description="temperature ramp while warming")
     temperatures: tuple[Kelvin, ...] = Described(
         default=(30.0, 40.0, 50.0, 60.0, 65.0, 70.0, 74.0, 78.0, 82.0, 86.0, 92.0, 100.0),
         min_length=1,
@@ -36,6 +38,12 @@ class WarmingSettings(ProtocolSettings):
     def _ascending(self) -> Self:
         if any(later <= earlier for earlier, later in pairwise((self.base_temperature, *self.temperatures))):
             raise ValueError("temperatures must ascend and lie above base_temperature: the sample is only ever warmed")
+        if self.temperatures[-1] >= self.normal_temperature - NORMAL_MARGIN:
+            # from there on the sample is normal, and nothing of what it remembers can be certified
+            raise ValueError(
+                f"temperatures must lie more than {NORMAL_MARGIN:g} K below normal_temperature "
+                f"{self.normal_temperature:g} K, at which the reference is taken; {self.temperatures[-1]:g} K does not"
+            )
         return self
 
 
@@ -75,4 +83,11 @@ def plan(rig: RigDevices, p: Parameters) -> Plan:
     yield from bps.close_run()
 
 
-sequence = Sequence("fw", "warm in the field after zero-field cooling, mapping at each temperature", Parameters, plan)
+def begins(p: Parameters) -> Assumed:
+    """Cold and in the field, as the zero-field cooling left it."""
+    return Assumed(temperature=p.base_temperature, field=p.field, regulated=True)
+
+
+sequence = Sequence(
+    "fw", "warm in the field after zero-field cooling, mapping at each temperature", Parameters, plan, begins=begins
+)

@@ -11,14 +11,15 @@ from pydantic import model_validator
 from nvscope.devices.rig import RigDevices
 from nvscope.plans import Sequence, change_temperature, odmr_map, ramp_field
 from nvscope.plans.verbs import Plan
-from nvscope.units import Kelvin, Tesla
-from nvscope_sequences.common import ProtocolSettings, require_normal, search
+from nvscope.units import Kelvin, KelvinPerSecond, Tesla
+from nvscope_sequences.common import NormalSettings, require_normal, search
 
 
-class Parameters(ProtocolSettings):
+class Parameters(NormalSettings):
     """Parameters of ``reference``."""
 
     normal_temperature: Kelvin = Described(default=150.0, description="well above every Tc")
+    cooling_rate: KelvinPerSecond = Described(default=8 / 60, gt=0, description="temperature ramp")
     fields: tuple[Tesla, ...] = Described(
         default=(97e-4, 150e-4), min_length=1, description="fields to take a reference at"
     )

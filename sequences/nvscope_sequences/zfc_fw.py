@@ -9,11 +9,11 @@ from nvscope.devices.rig import RigDevices
 from nvscope.plans import Sequence, ramp_field
 from nvscope.plans.verbs import Plan
 from nvscope.units import Tesla
-from nvscope_sequences.common import begin_normal, redo_if_invalid, zero_field_cool
+from nvscope_sequences.common import ProtocolSettings, begin_normal, redo_if_invalid, zero_field_cool
 from nvscope_sequences.fw import WarmingSettings, warm_and_map
 
 
-class Parameters(WarmingSettings):
+class Parameters(WarmingSettings, ProtocolSettings):
     """Parameters of ``zfc-fw``; defaults as in Mandyam et al. 2026, Methods and figure 2."""
 
     field: Tesla = Described(default=97e-4, description="field switched on at base temperature")

@@ -153,6 +153,70 @@ def test_a_quench_is_certified_with_the_rate_it_really_had():
     assert certificate.moment == pytest.approx(1200, abs=5)
 
 
+def mapped(protocol, *legs, nominal=FIELD, since):
+    history, now = biography(*legs)
+    return certify(history, Claim(protocol, 109.0, nominal, since=since), LIMITS, now)
+
+
+def test_a_reference_is_judged_by_the_field_it_was_mapped_in():
+    up = (100, 150.0, FIELD)
+    pulse = ((50, 150.0, FIELD), (10, 150.0, 1.2 * FIELD), (10, 150.0, FIELD), (50, 150.0, FIELD))
+    broken = mapped("normal", up, *pulse, since=105.0)
+    assert broken.verdict == "invalid"
+    assert broken.reason == "H strayed by 20.00 % from 97 G"
+    assert broken.moment == pytest.approx(160)
+    # what was before the map does not count, what is now does
+    assert mapped("normal", up, *pulse, since=175.0).verdict == "valid"
+    assert mapped("normal", up, *pulse, since=None).verdict == "valid"
+    assert judge("normal", (100, 150.0, 1.02 * FIELD)).verdict == "degraded"
+    assert judge("normal", (100, 150.0, 2e-4), nominal=0.0).reason == "|H| was 2.00 G, not zero"
+
+
+def test_a_reference_during_which_the_sample_was_cold_is_none():
+    dip = ((50, 105.0, FIELD), (50, 150.0, FIELD))
+    certificate = mapped("normal", (100, 150.0, FIELD), *dip, since=100.0)
+    assert (certificate.verdict, certificate.reason) == ("invalid", "at 105.00 K the sample is not normal")
+    assert certificate.moment == pytest.approx(150)
+
+
+@pytest.mark.parametrize("protocol", ["zfc", "fw"])
+def test_a_map_during_which_the_sample_warmed_is_of_no_temperature(protocol):
+    """Afterwards T has never been above the present one."""
+    history = (COOL, DWELL, SWITCH_ON, (100, 40.0, FIELD), (100, 40.0, FIELD), (100, 45.0, FIELD), (50, 45.0, FIELD))
+    assert judge(protocol, *history).verdict == "valid"
+    certificate = mapped(protocol, *history, since=1350.0)
+    assert certificate.verdict == "invalid"
+    assert certificate.reason == "T moved by 5.00 K from 40.00 K while the map was taken"
+
+
+def test_a_drift_within_the_limit_is_a_number():
+    certificate = mapped("fw", COOL, DWELL, SWITCH_ON, (100, 40.0, FIELD), (200, 40.1, FIELD), since=1300.0)
+    assert certificate.verdict == "valid"
+    assert certificate.numbers["temperature_drift"] == pytest.approx(0.1)
+    certificate = mapped("fc", (10, 150.0, FIELD), (1000, 20.0, FIELD), (200, 20.4, FIELD), since=1010.0)
+    assert (certificate.verdict, certificate.numbers["temperature_drift"]) == ("degraded", pytest.approx(0.4))
+
+
+def test_of_several_faults_each_is_named_and_the_worst_gives_the_moment():
+    certificate = judge("zfc", (100, 150.0, FIELD), (1100, 40.0, FIELD), (100, 40.0, FIELD))
+    assert certificate.verdict == "invalid"
+    assert "|H| reached 97.00 G below Tc before the field was switched on" in certificate.reason
+    twice = ((100, 40.3, FIELD), (50, 40.0, FIELD), (50, 40.0, 1.025 * FIELD), (50, 40.0, FIELD))
+    certificate = judge("fw", COOL, DWELL, SWITCH_ON, *twice, (100, 40.0, FIELD))
+    assert certificate.verdict == "degraded"
+    assert certificate.reason == "H strayed by 2.50 % from 97 G; T exceeded the present 40.00 K by 0.30 K"
+    assert certificate.moment == pytest.approx(1400)
+
+
+def test_a_slow_quench_leaves_what_is_there_at_its_end():
+    slow = ((100, 150.0, FIELD), (1000, 20.0, FIELD), (100, 20.0, FIELD), (9700, 20.0, 0.0), (100, 20.0, 0.0))
+    certificate = judge("flux-trap", *slow, rate=FIELD / 9700)
+    assert certificate.verdict == "valid"
+    assert certificate.numbers["remnant_field"] < 1e-9
+    assert certificate.numbers["field_deviation"] < 1e-9
+    assert judge("flux-trap", *slow, (10, 20.0, 2e-4), (10, 20.0, 0.0)).verdict == "degraded"
+
+
 # --- broken in other ways ---------------------------------------------------------------------------------------------
 
 
@@ -223,6 +287,24 @@ def test_the_first_readings_of_the_ramp_are_no_field_while_cooling():
     certificate = certify(history, Claim("zfc", 109.0, FIELD), LIMITS, now + 60)
     assert certificate.verdict == "valid"
     assert certificate.numbers["zero_field_max"] == 0
+
+
+@pytest.mark.parametrize("rate", [1e-7, 2e-6, 1e-5, 1e-3])
+def test_a_field_may_be_switched_on_as_slowly_as_one_likes(rate):
+    on = (FIELD / rate, 20.0, FIELD)
+    certificate = judge("zfc", COOL, DWELL, on, MAP)
+    assert certificate.verdict == "valid"
+    assert certificate.numbers["zero_field_max"] < 0.06e-4
+    assert certificate.numbers["overshoot"] == 0
+    assert certificate.numbers["field_deviation"] < 1e-9  # its way there is no straying
+    # what went up and down again before is no part of it, however slowly it did
+    pulse = ((2.5e-4 / rate, 20.0, 2.5e-4), (2.5e-4 / rate, 20.0, 0.0))
+    certificate = judge("zfc", COOL, DWELL, *pulse, on, MAP)
+    assert certificate.verdict == "degraded"
+    assert certificate.numbers["zero_field_max"] == pytest.approx(2.5e-4)
+    # nor what was there while it cooled
+    stray = ((10, 150.0, 2.5e-4), (1000, 20.0, 2.5e-4), (*DWELL[:2], 2.5e-4))
+    assert judge("zfc", *stray, on, MAP).numbers["zero_field_max"] == pytest.approx(2.5e-4, abs=0.06e-4)
 
 
 def test_negative_fields_are_judged_alike():

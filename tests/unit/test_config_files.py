@@ -31,6 +31,19 @@ def test_a_typo_is_an_error_that_names_file_key_and_the_nearest_known_key(tmp_pa
         read_model(Rig, "rigs", str(file))
 
 
+def test_a_loading_cannot_pull():
+    described = load_toml(PACKAGED / "loadings" / "s1.toml")
+    with pytest.raises(ConfigError, match="nominal_pressure: must be at least 0 GPa"):
+        validate(Loading, {**described, "nominal_pressure": "-3 GPa"}, "s1.toml")
+
+
+def test_a_record_is_read_more_often_than_a_gap_lasts():
+    described = load_toml(PACKAGED / "rigs" / "simulated.toml")
+    wrong = {**described, "history": {"period": "40 s", "gap": "60 s"}}
+    with pytest.raises(ConfigError, match=r"history.*period 40 s must be at most half the gap of 60 s"):
+        validate(Rig, wrong, "simulated.toml")
+
+
 def test_broken_toml_names_file_and_place(tmp_path: Path):
     file = tmp_path / "bad.toml"
     file.write_text("name = \n", encoding="utf-8")

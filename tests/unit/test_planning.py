@@ -3,6 +3,7 @@
 import pytest
 from bluesky import plan_stubs as bps
 
+from nvscope.cli.plan import begin
 from nvscope.cli.selection import resolve_parameters, select
 from nvscope.devices.base import Assumed
 from nvscope.engine.planning import planning_rig
@@ -42,6 +43,62 @@ def test_ramps_take_what_the_rates_say(rig):
     field, temperature = dry_run(plan(), Assumed(temperature=295.0)).steps
     assert field.duration == pytest.approx(97 + SELECTION.rig.settling.field_dwell)
     assert temperature.duration == pytest.approx(300 + 30, abs=60)
+
+
+def test_a_slow_ramp_is_in_the_band_before_it_ends(rig):
+    def took(way, rate):
+        plan = change_temperature(rig, 20.0 + way, rate / 60)
+        return dry_run(plan, Assumed(temperature=20.0, regulated=True)).duration
+
+    # measured on the simulated lab: s from one end of a step to the other, dwell of 30 s included
+    for way, rate, measured in ((0.2, 0.1, 122), (20, 10, 158), (10, 5, 155)):
+        assert took(way, rate) == pytest.approx(measured, abs=4)
+
+
+def test_a_warming_is_planned_from_where_the_cooling_ended(rig):
+    sequence = find_sequence("fw")
+    parameters = resolve_parameters(sequence, ())
+    start = begin(sequence.begins(parameters), None, None)
+    assert (start.temperature, start.field) == (20.0, pytest.approx(97e-4))
+    warmed = dry_run(sequence.plan(rig, parameters), start)
+    # 90 K at 5 K/min and 13 settlings, not the way down from room temperature as well
+    assert warmed.duration == pytest.approx(90 * 12 + 13 * 36 + 14 * 19 + 60, rel=0.1)
+    assert begin(start, "50 K", "150 G").temperature == 50.0
+    with pytest.raises(ConfigError, match=r"--field: .*temperature"):
+        begin(start, None, "5 K")
+
+
+def test_the_disk_needed_follows_the_camera(rig):
+    def needed(name, shape, *settings):
+        large = planning_rig(SELECTION.rig, SELECTION.sample, SELECTION.loading, shape)
+        return walk(large, name, *settings).bytes
+
+    assert needed("odmr", (128, 128)) == 4 * needed("odmr", (64, 64))
+    # 82 frequencies and 176 of the coarse sweep, and the maps of two points
+    assert needed("odmr", (64, 64)) == 4 * 64 * 64 * (82 + 176 + 2 * 17)
+    # dark, and an image to set the exposure and a flat one at each laser power
+    assert needed("calibrate-exposure", (64, 64)) == 4 * 64 * 64 * 7
+
+
+@pytest.mark.parametrize(
+    ("setting", "step"),
+    [("autofocus=point", r"step 6 \(autofocus: 11 positions over 10 um\)"), ("excitation=1 A", r"step 5 \(R at 1 A")],
+)
+def test_what_comes_before_a_map_is_a_step_of_its_own(rig, setting, step):
+    with pytest.raises(LimitError, match=step):
+        walk(rig, "zfc", setting)
+
+
+def test_resistance_is_swept_at_field_angles_too(rig):
+    with pytest.raises(LimitError, match="transport-rh with angles needs a vector magnet"):
+        walk(rig, "transport-rh", "angles=0 degree")
+    selection = select("simulated-vector", "s1", None)
+    vector = planning_rig(selection.rig, selection.sample, selection.loading, (64, 64))
+    steps = walk(vector, "transport-rh", "angles=0 degree, 60 degree", "points=3", "temperatures=60 K").steps
+    fields = [step.text.split(" at ")[0] for step in steps if step.text.startswith("field")]
+    assert fields[1:4] == ["field to (0, 0, 0) G", "field to (0, 0, 150) G", "field to (0, 0, 150) G"]
+    assert fields[6] == "field to (-129.9, 0, -75) G"
+    assert sum(step.text.startswith("R at") for step in steps) == 2 * 2 * 3
 
 
 def test_a_forbidden_field_names_the_step(rig):
@@ -94,12 +151,14 @@ def test_a_wrong_setting_is_a_usage_error(rig, setting, complaint):
         ("find-lines", "search_step=2 kHz", "steps of 0.002 MHz has 350001 frequencies"),
         ("find-lines", "search_center=9 GHz", "within this rig's limits"),
         ("odmr", "exposure=1 h", "exposure: must be at most 60 s .got 3600 s"),
-        ("odmr", "window=10 GHz", r"step 2 \(map \(odmr\)\): frequencies .* GHz leave this rig's 1 to 4 GHz"),
+        ("odmr", "window=10 GHz", r"step 3 \(map \(odmr\)\): frequencies .* GHz leave this rig's 1 to 4 GHz"),
         ("zfc", "residual_bias=-20 G", "residual_bias: must be at least 0 G .got -20 G"),
         ("zfc", "base_temperature=200 K", "normal_temperature 110 K must lie above base_temperature 200 K"),
         ("zfc", "normal_temperature=70 K", "not above Tc: sample 'S1' expects up to 80 K"),
         ("zfc-fw", "field=0 G", "field: there is nothing to map in 0 G"),
-        ("fw", "temperatures=30 K, 400 K", r"step 4 .*temperature 400 K is outside"),
+        ("fw", "temperatures=30 K, 400 K", "temperatures must lie more than 1 K below normal_temperature 110 K"),
+        ("zfc-fw", "temperatures=30 K, 109.5 K", "taken; 109.5 K does not"),
+        ("fw", "normal_temperature=400 K", r"temperature 400 K is outside"),
         ("fc", "temperatures=[]", None),
         ("fc", "temperatures=200 K", "lie between base_temperature 20 K and normal_temperature 110 K"),
         ("flux-trap", "quench_rate=0 G/s", "quench_rate: must be above 0 G/s"),
@@ -209,3 +268,53 @@ def test_a_script_outside_the_repository_is_a_sequence(rig, tmp_path):
     broken.write_text("x = 1\n", encoding="utf-8")
     with pytest.raises(ConfigError, match="defines no sequence"):
         find_sequence(str(broken))
+
+
+@pytest.mark.parametrize("name", ["zfc", "fw", "zfc-fw", "fc", "hc1", "reference", "flux-trap"])
+def test_no_parameter_of_a_protocol_is_without_effect(rig, name):
+    """Every ramp and temperature that can be set is one the plan uses."""
+    sequence = find_sequence(name)
+    others = {"temperature_rate": "2 K/min", "cooling_rate": "3 K/min", "field_rate": "0.7 G/s",
+              "residual_bias": "31 G", "base_temperature": "25 K", "normal_temperature": "131 K"}  # fmt: skip
+    checked = set(others) & set(sequence.parameters.model_fields)
+    start = sequence.begins(resolve_parameters(sequence, ()))
+    plain = dry_run(sequence.plan(rig, resolve_parameters(sequence, ())), start)
+    for key in checked:
+        changed = resolve_parameters(sequence, (f"{key}={others[key]}",))
+        begun = sequence.begins(changed)
+        assert dry_run(sequence.plan(rig, changed), begun).steps != plain.steps, key
+    assert ("redos" in sequence.parameters.model_fields) == (name not in ("fw", "reference"))
+
+
+def test_the_residual_is_measured_on_a_sample_that_is_normal(rig):
+    sequence = find_sequence("zfc")
+    plan = sequence.plan(rig, resolve_parameters(sequence, ()))
+    claims = [message.args[0] for message in messages(plan) if message.command == "certify"]
+    assert [(c.protocol, round(c.nominal_field * 1e4), c.since is not None) for c in claims] == [
+        ("normal", 20, False),
+        ("normal", 20, True),
+        ("normal", -20, False),
+        ("normal", -20, True),
+        ("normal", 97, False),
+        ("normal", 97, True),
+        ("zfc", 97, False),
+        ("zfc", 97, True),
+    ]
+
+
+def messages(plan):
+    """Every message of a plan, walked as for an estimate."""
+    seen = []
+
+    def through():
+        answer = None
+        while True:
+            try:
+                message = plan.send(answer)
+            except StopIteration:
+                return
+            seen.append(message)
+            answer = yield message
+
+    dry_run(through())
+    return seen

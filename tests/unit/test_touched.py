@@ -37,6 +37,7 @@ def before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Sampl
     with RunWriter(directory) as writer:
         known = {name: {"address": address} for name, address in ADDRESSES.items()}
         writer.entry(JournalEntry("instruments", 1000.0, known))
+        writer.history(HistoryRow(900.0, {"residual_field": 0.4e-4}))
         writer.history(HistoryRow(1000.0, {"temperature": 20.0, "field": 0.0}))
         writer.finish(Finish("done"))
     return tmp_path / "runs", sample, loading
@@ -54,6 +55,13 @@ def test_what_is_moved_by_hand_ends_a_history(before: tuple[Path, Sample, Loadin
     mark(ADDRESSES.values())
     assert abs(last_touched(ADDRESSES.values()) - time.time()) < 60  # now, on whatever machine this runs
     assert not connects(before)
+
+
+def test_what_goes_on_counts_the_field_as_before(before: tuple[Path, Sample, Loading]) -> None:
+    """H of the run before includes what was found at zero current; without it a field that never moved has strayed."""
+    runs, sample, loading = before
+    assert recall(runs, runs / "new", sample, loading, ADDRESSES, 1100.0).residual == pytest.approx(0.4e-4)
+    assert recall(runs, runs / "new", sample, loading, ADDRESSES, 9000.0).residual == 0
 
 
 def test_a_damaged_note_is_as_good_as_none(before: tuple[Path, Sample, Loading], tmp_path: Path) -> None:

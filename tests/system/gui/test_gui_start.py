@@ -91,7 +91,7 @@ def test_another_sequence_has_another_form(dialog: StartDialog, qtbot: QtBot) ->
     assert "sweeps" in dialog.edits
     qtbot.waitUntil(dialog.start.isEnabled, timeout=PATIENCE)
     assert dialog.plan is not None
-    assert len(dialog.plan.steps) == 2
+    assert len(dialog.plan.steps) == 3  # the lines, R, the map
     assert not any(isinstance(edit, QComboBox) and edit.count() == 0 for edit in dialog.edits.values())
 
 

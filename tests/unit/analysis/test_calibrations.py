@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from nvscope.analysis.dataset import MapPoint
 from nvscope.analysis.exposure import heating, photon_transfer
-from nvscope.analysis.magnet_calibration import LineMeans, calibrate_magnet
+from nvscope.analysis.magnet_calibration import LineMeans, calibrate_magnet, line_means
 from nvscope.analysis.microwave_power import compare_powers
 from nvscope.analysis.rotation import axis_from_splittings
 from nvscope.engine.screening import screened_share
@@ -47,6 +48,18 @@ def test_a_coil_is_recovered_with_its_tilt_and_offset():
     assert np.std(pulls, axis=0) == pytest.approx(1.0, abs=0.4)
     assert np.mean(pulls, axis=0) == pytest.approx(0.0, abs=0.6)
     assert found.tilt_err < np.radians(0.3)
+
+
+def test_a_residual_that_a_run_cancels_is_still_part_of_what_is_calibrated():
+    """H counts what is known of it, as in a night after zfc; the calibration must find it all the same."""
+    asked = (97, 180, -97)
+    maps = {name: np.full((20, 20), 1e9) for name in ("center", "half_splitting")}
+    known = {"residual_field": 0.4 * GAUSS}
+    points = [
+        MapPoint(k, "calibrate-field", 110.0, b * GAUSS, {"field_asked": [0, 0, b * GAUSS], **known}, maps)
+        for k, b in enumerate(asked)
+    ]
+    assert line_means(points).field[:, 0] == pytest.approx((np.array(asked) - 0.4) * GAUSS)
 
 
 def test_a_vector_magnet_is_recovered_with_its_angles():
