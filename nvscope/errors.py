@@ -49,3 +49,10 @@ class HistoryInvalid(NvscopeError):
 
 class DataError(NvscopeError):
     """Stored or streamed data is incomplete or inconsistent."""
+
+
+def first_cause(error: BaseException) -> BaseException:
+    """Return what began it: bluesky wraps what a device raised in a FailedStatus."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return error

@@ -22,6 +22,7 @@ from nvscope.config.faults import fault_specs
 from nvscope.devices.base import Assumed
 from nvscope.devices.rig import RigDevices
 from nvscope.engine.assembly import assemble
+from nvscope.engine.commands import Commands, journal
 from nvscope.engine.connect import Connected, close_all, connect_all, refuse_held
 from nvscope.engine.guardian import run_guardian
 from nvscope.engine.housekeeping import Housekeeping
@@ -39,7 +40,7 @@ from nvscope.engine.stalled_viewer import StalledViewers
 from nvscope.engine.start import FRAME_BYTES, lab_addresses, make_clock, start_lab, start_workers, watch_workers
 from nvscope.engine.vocabulary import Vocabulary
 from nvscope.engine.wishes import Wishes
-from nvscope.errors import NvscopeError
+from nvscope.errors import NvscopeError, first_cause
 from nvscope.plans import PlanSummary, dry_run
 from nvscope.store.info import write_info
 from nvscope.store.layout import reserve_run
@@ -268,7 +269,7 @@ class Session:
                 self._link.journal(
                     "error", {"error": str(error), "traceback": "" if known else traceback.format_exc(limit=20)}
                 )
-            cause = _root(error)
+            cause = first_cause(error)
             return "failed", str(cause) if isinstance(cause, NvscopeError) else f"{type(cause).__name__}: {cause}"
         if self._abort_reason is not None:
             return "aborted", self._abort_reason
@@ -295,7 +296,7 @@ class Session:
     def _set_state(self, state: str, engine: RunEngine) -> None:
         self._state = state
         if self._link is not None:
-            asyncio.run_coroutine_threadsafe(_journal(self._link, "state", {"state": state}), engine.loop)
+            asyncio.run_coroutine_threadsafe(journal(self._link, "state", {"state": state}), engine.loop)
 
     def _take_skip(self) -> bool:
         skip, self._skip = self._skip, False
@@ -319,7 +320,7 @@ class Session:
             return
         self._state = "aborting"
         if self._link is not None:
-            asyncio.run_coroutine_threadsafe(_journal(self._link, "abort", {"reason": reason}), engine.loop)
+            asyncio.run_coroutine_threadsafe(journal(self._link, "abort", {"reason": reason}), engine.loop)
         self._safe(engine.loop)
         if engine.state == "paused":
             self._decision.set()  # the thread that waits at the pause ends the run
@@ -368,15 +369,8 @@ class Session:
         if request.verb == "abort":
             threading.Thread(target=self.abort, args=(request.text or "asked to abort",), daemon=True).start()
             return Reply(True, "making the rig safe and closing the run")
-        if request.verb == "parameters":
-            return Reply(True, "for the points to come", parameters=self._wishes.describe())
-        if request.verb == "set":
-            return self._change(request, engine.loop)
-        if request.verb == "region":
-            return self._choose_region(request, engine.loop)
-        if request.verb == "note":
-            asyncio.run_coroutine_threadsafe(_journal(self._link_now, "note", {"text": request.text}), engine.loop)
-            return Reply(True, "written to the journal")
+        if (reply := Commands(self._link_now, engine.loop, self._wishes, self.progress).carry_out(request)) is not None:
+            return reply
         if request.verb == "skip":
             self._skip = True
             return Reply(True, "averaging of this point ends with the present block")
@@ -390,24 +384,6 @@ class Session:
         self._decision.set()
         return Reply(True, "resuming from the last checkpoint")
 
-    def _change(self, request: Control, loop: asyncio.AbstractEventLoop) -> Reply:
-        try:
-            text, planned = self._wishes.change(request.settings)
-        except NvscopeError as error:
-            return Reply(False, str(error))
-        self.progress.replan(planned)
-        entry = {"text": f"from the next point on: {text}", "settings": request.settings}
-        asyncio.run_coroutine_threadsafe(_journal(self._link_now, "parameters", entry), loop)
-        return Reply(True, f"from the next point on: {text}", parameters=self._wishes.describe())
-
-    def _choose_region(self, request: Control, loop: asyncio.AbstractEventLoop) -> Reply:
-        region = request.region
-        if region is None or 0 < len(region.vertices) < 3:
-            return Reply(False, "a region is a polygon of at least 3 vertices; none takes it away")
-        asyncio.run_coroutine_threadsafe(self._link_now.choose_region(region), loop)
-        what = "region of interest" if region.kind == "roi" else "reference region"
-        return Reply(True, f"{what} {'set' if region.vertices else 'removed'}")
-
     @property
     def _link_now(self) -> RunLink:
         if self._link is None:
@@ -415,17 +391,6 @@ class Session:
         return self._link
 
 
-async def _journal(link: RunLink, kind: str, data: dict[str, Any]) -> None:
-    link.journal(kind, data)
-
-
 def _camera_shape(instruments: dict[str, Connected]) -> tuple[int, int]:
     shape = getattr(instruments["camera"].role, "shape", (512, 512)) if "camera" in instruments else (512, 512)
     return int(shape[0]), int(shape[1])
-
-
-def _root(error: BaseException) -> BaseException:
-    """The first cause: bluesky wraps what a device raised in a FailedStatus."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    return error
