@@ -218,7 +218,7 @@ def test_estimates_follow_how_a_point_is_taken(rig):
 
 
 def test_averaging_towards_a_target_is_an_upper_bound(rig):
-    plain, towards = walk(rig, "zfc"), walk(rig, "zfc", "until=0.05 G", "sweeps=4")
+    plain, towards = walk(rig, "zfc", "frames=8"), walk(rig, "zfc", "frames=8", "until=0.05 G", "sweeps=4")
     # four maps, each with three sweeps that may not be needed: 82 steps of 8 frames
     assert towards.spare == pytest.approx(4 * 3 * (82 * 8 * 0.025 + 0.5))
     assert towards.duration - towards.spare == pytest.approx(plain.duration)
