@@ -7,8 +7,6 @@ data alone, not on when they were made, and become the final ones when the point
 
 from __future__ import annotations
 
-import contextlib
-import os
 import sys
 import threading
 import time
@@ -25,12 +23,12 @@ from nvscope.odmr.maps import PointMaps, Start, enough_to_fit, fit_point, no_map
 from nvscope.odmr.solving import Abandoned, only_while
 from nvscope.odmr.synthetic import line_pairs, two_windows
 from nvscope.stream.messages import PointClosed, PointOpened
+from nvscope.stream.priority import step_back
 
 __all__ = ["FitThread", "LivePoint", "warm_up"]
 
 REST = 1.0  # pause after a live fit, in units of its own duration: the frames and the run need the cores too
 SHORTEST_REST = 0.15  # maps more often than this nobody sees, s
-NICE = 5  # of live fits
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,7 +170,7 @@ class FitThread:
             warm_up()
         except Exception as error:  # the first point will try again, and say what is wrong with it
             print(f"fitter: warming up: {type(error).__name__}: {error}", file=sys.stderr)
-        with ThreadPoolExecutor(1, "nvscope-live-fit", _step_back) as background:
+        with ThreadPoolExecutor(1, "nvscope-live-fit", step_back) as background:
             while (task := self._next()) is not None:
                 if task[1]:
                     background.submit(self._fit, *task)
@@ -233,13 +231,3 @@ def warm_up() -> None:
     first = fit(axis, signal, threads=1)
     fit(axis, signal, start=first, threads=1)
     find_pairs(axis, signal, 270e6, threads=1)
-
-
-def _step_back() -> None:
-    """Let frames go first: this thread and those it starts get less of a busy computer than the run and the recorder.
-
-    Only Linux can say so of a thread; elsewhere nothing is changed.
-    """
-    if sys.platform == "linux":
-        with contextlib.suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, 0, os.getpriority(os.PRIO_PROCESS, 0) + NICE)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 
 from nvscope.errors import DataError
 from nvscope.stream.messages import Fault, Message
+from nvscope.stream.priority import step_back
 
 Task = Callable[[], Iterable[Message]]
 """Writes something and returns what to tell the run about it."""
@@ -81,6 +82,7 @@ class DiskThread:
         return not self._thread.is_alive()
 
     def _work(self) -> None:
+        step_back()  # a block on disk a moment later is no worse; maps are waited for
         while True:
             item = self._tasks.get()
             if item is None:
