@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from nvscope.config import Loading
 from nvscope.config.polygons import Vertices
+from nvscope.store.spectra import Spectra
 
 FloatArray = NDArray[np.float64]
 CONVERGED = 0
@@ -135,12 +136,3 @@ class RunData:
         return tuple(
             p for p in self.points if "b_z" in p.maps and p.purpose not in AUXILIARY and p.verdict != "invalid"
         )
-
-
-@dataclass(frozen=True, eq=False)
-class Spectra:
-    """Spectra of a few pixels: frequencies (Hz), signal and noise of shape (frequency, pixel)."""
-
-    frequency: FloatArray
-    signal: FloatArray
-    noise: FloatArray

@@ -11,15 +11,14 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from nvscope.analysis.dataset import MapPoint, RunData, Spectra
+from nvscope.analysis.dataset import MapPoint, RunData
 from nvscope.analysis.run_regions import run_regions
 from nvscope.config import Loading
 from nvscope.config.polygons import cropped_loading
 from nvscope.config.stored import from_stored
 from nvscope.errors import DataError
-from nvscope.store.point_reader import PointReader
 from nvscope.store.reader import RunReader
-from nvscope.stream.light import divide_light
+from nvscope.store.spectra import read_spectra
 
 _WARNING_KINDS = ("warning", "abort", "block-rejected", "fault", "alarm")
 
@@ -153,25 +152,3 @@ def _warnings(reader: RunReader) -> list[tuple[float | None, str]]:
             )
             found.append((line.rig_time, f"{where}{what}"))
     return found
-
-
-def read_spectra(point: PointReader, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> Spectra:
-    """Return mean spectra of a few pixels, microwave-off frames divided out where there are any.
-
-    The noise is that of a Poisson signal of one electron per count, right in shape; its scale depends on the camera.
-
-    Raises
-    ------
-    DataError
-        If the point has no committed frames.
-    """
-    mean = point.mean()
-    signal = mean.values[:, rows, columns]
-    frames = np.asarray(mean.coords["frames"].values, dtype=np.float64)
-    light = point.relative_light()
-    if light is not None:
-        steady = divide_light(mean.values, light, float(point.attrs.get("camera_offset", 0.0)))
-        signal = steady[:, rows, columns].astype(np.float64)
-    good = np.isfinite(signal).all(axis=1) & (frames > 0)
-    noise = np.sqrt(np.maximum(signal, 1.0) / np.maximum(frames, 1.0)[:, None])
-    return Spectra(point.frequencies[good], signal[good], noise[good])

@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 from bluesky import RunEngine
 from bluesky.utils import RunEngineInterrupted, TransitionError
+from numpy.typing import NDArray
 
 from nvscope.clock import Clock, WallClock
 from nvscope.config import Frozen
@@ -34,6 +35,7 @@ from nvscope.engine.progress import Progress
 from nvscope.engine.record import run_info, snapshot
 from nvscope.engine.reporting import Reporter
 from nvscope.engine.request import Outcome, RunRequest, RunResult
+from nvscope.engine.residual import ResidualPairs
 from nvscope.engine.safe_state import make_safe
 from nvscope.engine.screening import Screening
 from nvscope.engine.stalled_viewer import StalledViewers
@@ -46,7 +48,7 @@ from nvscope.store.info import write_info
 from nvscope.store.layout import reserve_run
 from nvscope.stream.control import Control, ControlServer, Reply, RunInfo
 from nvscope.stream.control import announce as announce_run
-from nvscope.stream.messages import RunStatus
+from nvscope.stream.messages import Maps, RunStatus
 
 _STATUS_INTERVAL = 0.2
 _FINISH_TIMEOUT = 30.0
@@ -191,7 +193,13 @@ class Session:
             reference = read_reference(request.reference, request.sample, request.loading)
             link.journal("reference", {"path": str(request.reference.resolve())})
         screening = Screening(link.opened, reference)
-        link.on_maps = screening.take
+        residual = ResidualPairs(directory, link.opened, request.loading.miscut)
+
+        def take(maps: Maps, arrays: list[NDArray[Any]]) -> None:
+            screening.take(maps, arrays)
+            residual.take(maps, arrays)
+
+        link.on_maps = take
         rig = assemble(
             request.rig, request.sample, request.loading, instruments, link, self._clock, housekeeping.observe
         )
@@ -205,6 +213,7 @@ class Session:
             housekeeping=housekeeping,
             stalled=stalled,
             screening=screening,
+            residual=residual,
             wishes=self._wishes,
             limits=request.rig.history,
             began=self._clock.now(),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from bluesky import Msg, RunEngine
 
@@ -11,11 +13,13 @@ from nvscope.clock import Clock
 from nvscope.config import HistoryLimits
 from nvscope.engine.housekeeping import Housekeeping
 from nvscope.engine.link import RunLink
+from nvscope.engine.residual import ResidualPairs
 from nvscope.engine.screening import Screening
 from nvscope.engine.stalled_viewer import StalledViewers
 from nvscope.engine.wishes import Wishes
 from nvscope.history import Certificate, certify
 from nvscope.plans import OdmrSettings
+from nvscope.plans.residual_field import ResidualField
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,7 @@ class Vocabulary:
     housekeeping: Housekeeping
     stalled: StalledViewers
     screening: Screening
+    residual: ResidualPairs
     wishes: Wishes
     limits: HistoryLimits
     began: float
@@ -49,6 +54,7 @@ class Vocabulary:
             "announce": self._announce,
             "certify": self._certify,
             "elapsed": self._elapsed,
+            "residual_field": self._residual_field,
             "screened": self._screened,
             "settings": self._settings,
             "skip_requested": self._skip_requested,
@@ -72,6 +78,14 @@ class Vocabulary:
 
     async def _elapsed(self, message: Msg) -> float:
         return self.clock.now() - self.began
+
+    async def _residual_field(self, message: Msg) -> ResidualField:
+        beacon, visits = message.args
+        with self.clock.hold():  # the fit takes seconds, in which an abort must still be heard
+            found = await asyncio.to_thread(self.residual.measure, int(beacon), [int(number) for number in visits])
+        result = {key: value if math.isfinite(value) else None for key, value in asdict(found).items()}
+        self.link.journal("residual", {"text": found.describe(), "cancelled": found.trustworthy, **result})
+        return found
 
     async def _screened(self, message: Msg) -> float | None:
         return self.screening.share()

@@ -6,6 +6,7 @@ from scipy.stats import spearmanr
 from nvscope.analysis.load import load_run
 from nvscope.analysis.series import find_series
 from nvscope.analysis.zero_field import zero_field_maps
+from nvscope.store.reader import RunReader
 
 AT = ("--pressure", "23 GPa")
 
@@ -14,6 +15,21 @@ def remnant(run):
     (found,) = zero_field_maps(load_run(run.directory))
     assert found.identified
     return found.remnant
+
+
+def check_zero_field(run):
+    """What the run calls H = 0 above Tc is so within 3 σ of what it says of the residual field."""
+    (found,) = (entry["data"] for entry in run.journal("residual"))
+    assert found["cancelled"], found["text"]
+    # 2 A turn the lab's remanence of 0.1 G over: 0.05 G that no measurement at ±20 G knows
+    assert found["err"] < 0.1e-4
+    reader = RunReader(run.directory)
+    truth = reader.truth("snapshots")
+    references = [a for n in reader.points if (a := reader.point(n).attrs).get("purpose") == "reference"]
+    (began,) = (attrs["rig_time"] for attrs in references if abs(attrs["field"]) < 5e-4)
+    # the lab writes a snapshot when a map begins
+    here = int(np.argmin(np.abs(truth["rig_time"].values - began)))
+    assert abs(truth["h"].values[here]) < 3 * found["err"]
 
 
 def test_what_screened_traps(nvscope, lab, tmp_path_factory):
@@ -45,6 +61,7 @@ def test_what_screened_traps(nvscope, lab, tmp_path_factory):
 def test_a_sample_that_traps_nothing_stays_below_the_floor(nvscope, tmp_path):
     done = nvscope("run", "flux-trap", "--sample", "no-trap", "--pixels", "32x32", *AT, runs=tmp_path)
     assert done.code == 0, done.output
+    check_zero_field(done)
     left = remnant(done)
     seen = np.isfinite(left.b)
     assert seen.mean() > 0.6

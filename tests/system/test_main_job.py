@@ -93,7 +93,7 @@ def test_history_is_complete_and_on_rig_time(run):
 
 def test_no_frame_was_lost(run):
     commits = [entry["data"] for entry in run.journal("commit")]
-    # a coarse sweep, the reference, two maps that find the residual field, base and five more; one block each
-    assert [commit["point"] for commit in commits] == list(range(10))
+    # a coarse sweep, the reference, four maps that find the residual field, base and five more; one block each
+    assert [commit["point"] for commit in commits] == list(range(12))
     assert all(sum(commit["signal_frames"]) == commit["frames"] for commit in commits)
     assert {commit["frames"] for commit in commits[1:]} == {62 * 8}

@@ -25,11 +25,11 @@ def walk(rig, name, *settings):
 
 def test_the_main_job_takes_the_points_it_promises(rig):
     summary = walk(rig, "zfc-fw")
-    # a coarse sweep, the reference, two maps that find the residual field, the base temperature and twelve more
-    assert summary.points == 17
-    # 82 frequencies of 8 frames for each of 16 maps, and 2 for each of the coarse sweep: 700 MHz, but at least the
+    # a coarse sweep, the reference, four maps that find the residual field, the base temperature and twelve more
+    assert summary.points == 19
+    # 82 frequencies of 8 frames for each of 18 maps, and 2 for each of the coarse sweep: 700 MHz, but at least the
     # splitting at 97 G, 544 MHz, and 300 MHz more, in steps of 4 MHz
-    assert summary.frames == 16 * 82 * 8 + 212 * 2
+    assert summary.frames == 18 * 82 * 8 + 212 * 2
     maps = [step for step in summary.steps if step.text in ("map (reference)", "map (zfc)", "map (fw)")]
     assert [step.temperature for step in maps[:3]] == [110.0, 20.0, 30.0]
     assert all(step.field == pytest.approx(97e-4) for step in maps)
@@ -219,8 +219,8 @@ def test_estimates_follow_how_a_point_is_taken(rig):
 
 def test_averaging_towards_a_target_is_an_upper_bound(rig):
     plain, towards = walk(rig, "zfc", "frames=8"), walk(rig, "zfc", "frames=8", "until=0.05 G", "sweeps=4")
-    # four maps, each with three sweeps that may not be needed: 82 steps of 8 frames
-    assert towards.spare == pytest.approx(4 * 3 * (82 * 8 * 0.025 + 0.5))
+    # six maps, each with three sweeps that may not be needed: 82 steps of 8 frames
+    assert towards.spare == pytest.approx(6 * 3 * (82 * 8 * 0.025 + 0.5))
     assert towards.duration - towards.spare == pytest.approx(plain.duration)
     assert (plain.spare, plain.conditional) == (0, False)
     assert [step.text for step in towards.steps if step.spare > 0] == [
@@ -230,7 +230,7 @@ def test_averaging_towards_a_target_is_an_upper_bound(rig):
 
 
 def test_lists_can_be_set_from_the_command_line(rig):
-    assert walk(rig, "zfc-fw", "temperatures=30 K, 50 K").points == 7
+    assert walk(rig, "zfc-fw", "temperatures=30 K, 50 K").points == 9
 
 
 def test_planning_devices_have_no_hardware_behind_them(rig):

@@ -10,9 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from nvscope.analysis.dataset import MapPoint, Spectra
+from nvscope.analysis.dataset import MapPoint
 from nvscope.analysis.figures import style
 from nvscope.analysis.figures.maps import GAUSS, kelvin
+from nvscope.store.spectra import Spectra
 
 FloatArray = NDArray[np.float64]
 
