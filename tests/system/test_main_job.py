@@ -46,8 +46,8 @@ def test_it_ends_well_and_leaves_what_it_promises(run):
 
 def test_every_map_is_certified_from_the_record(run):
     verdicts = [entry["data"]["verdict"] for entry in run.journal("certificate")]
-    # two of the residual field, reference, base and five more, each judged before the map and after it
-    assert verdicts == ["valid"] * 18
+    # four of the residual field, reference, base and five more, each judged before the map and after it
+    assert verdicts == ["valid"] * 22
 
 
 def test_plain_xarray_opens_the_data_with_names_and_units(run):

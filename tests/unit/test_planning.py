@@ -290,15 +290,10 @@ def test_the_residual_is_measured_on_a_sample_that_is_normal(rig):
     sequence = find_sequence("zfc")
     plan = sequence.plan(rig, resolve_parameters(sequence, ()))
     claims = [message.args[0] for message in messages(plan) if message.command == "certify"]
+    mapped = [("normal", field) for field in (97, 20, -20, 20, 97)] + [("zfc", 97)]
+    # before every map and after it
     assert [(c.protocol, round(c.nominal_field * 1e4), c.since is not None) for c in claims] == [
-        ("normal", 20, False),
-        ("normal", 20, True),
-        ("normal", -20, False),
-        ("normal", -20, True),
-        ("normal", 97, False),
-        ("normal", 97, True),
-        ("zfc", 97, False),
-        ("zfc", 97, True),
+        (*claim, judged) for claim in mapped for judged in (False, True)
     ]
 
 
