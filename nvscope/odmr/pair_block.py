@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,10 +80,13 @@ class Block:
         self.level = np.empty(self.size)
         usable = np.full(self.size, points)
         if root.shape[0] == 1:
-            self.weight = np.ascontiguousarray(root.T**2)
+            self._weigh_alike(signal, root[0])
+            lost = ~np.isfinite(self.level)
+            if lost.any():  # as where a frame is missing in all pixels
+                lost = ~np.isfinite(signal).any(axis=1)
+            if lost.any():
+                self._weigh_alike(signal, np.where(lost, 0.0, root[0]))
             usable[:] = np.count_nonzero(self.weight)
-            self.spectra[:, : self.size] = signal
-            level_spectra(self.spectra, setup.x, self.weight[:, 0], self.base, self.level)
         if root.shape[0] > 1 or not np.isfinite(self.level).all():
             usable = self._weigh_apart(signal.astype(np.float64), root)
         slope, intercept = setup.weights.poisson
@@ -96,17 +98,29 @@ class Block:
         self.alive = ~self.invalid & ~constant
         self.noise = Noise(setup.weights.known, unit, usable, self.base[8])
 
+    def _weigh_alike(self, signal: NDArray[np.generic], root: Array) -> None:
+        """Give all pixels the same weights; what weighs nothing may be anything, and is not looked at."""
+        self.weight = np.ascontiguousarray(root[:, None] ** 2)
+        self.spectra[:, : self.size] = signal
+        nothing = np.flatnonzero(root == 0)
+        self.spectra[nothing] = self.spectra[np.argmax(root > 0)]
+        level_spectra(self.spectra, self.setup.x, self.weight[:, 0], self.base, self.level)
+        self.spectra[nothing] = 0.0
+
     def _weigh_apart(self, raw: Array, root: Array) -> NDArray[np.int64]:
         """Give every pixel weights of its own, zero where there is nothing to weigh; returns its usable points."""
         weight = np.ascontiguousarray(np.where(np.isfinite(raw), np.broadcast_to(root.T**2, raw.shape), 0.0))
         raw[weight == 0] = 0.0
         self.weight = weight
-        middle: Any = np.ma.median(np.ma.masked_array(raw, weight == 0), axis=0)  # type: ignore[no-untyped-call]
-        self.level = np.asarray(np.ma.filled(middle, np.nan), float)
+        usable = np.count_nonzero(weight, axis=0)
+        ordered = np.sort(np.where(weight > 0, raw, np.inf), axis=0)
+        every = np.arange(self.size)
+        median = 0.5 * (ordered[np.maximum(usable - 1, 0) // 2, every] + ordered[usable // 2, every])
+        self.level = np.where(usable > 0, median, np.nan)
         np.subtract(raw, self.level, out=self.spectra[:, : self.size])
         self.spectra[:, : self.size][weight == 0] = 0.0
-        self._sum_base(np.arange(self.size))
-        return np.count_nonzero(weight, axis=0)
+        self._sum_base(every)
+        return usable
 
     def _sum_base(self, pixels: Indices) -> None:
         powers = self.setup.x[None, :] ** np.arange(5)[:, None]
