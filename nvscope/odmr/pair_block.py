@@ -36,6 +36,7 @@ from nvscope.odmr.pair_judge import (
     misgiving,
     noise_variance,
     outdone,
+    useful_terms,
     useless_term,
     wanted_degree,
     weakest_line,
@@ -43,6 +44,7 @@ from nvscope.odmr.pair_judge import (
 from nvscope.odmr.pair_residual import third_line
 from nvscope.odmr.pair_solve import solve_pairs
 from nvscope.odmr.setup import Setup
+from nvscope.odmr.simd import LANES
 
 __all__ = ["Block", "Handicap", "no_handicap"]
 
@@ -144,18 +146,34 @@ class Block:
             q[: 2 * lines, warm] = np.clip(given[warm].T[order], low[:, None], high[:, None])
         return q, warm
 
-    def fit(self, alive: Indices, q: Array, lines: int) -> Array:
-        """Return solutions for the pixels `alive` from their columns of `q`."""
+    def fit(self, alive: Indices, q: Array, guided: NDArray[np.bool_], lines: int) -> Array:
+        """Return solutions for the pixels `alive` from their columns of `q`, those not `guided` from a guess."""
         lowest, highest = self.setup.degrees
-        if alive.size < self.size:
-            q = q[:, alive]
         degree = lowest
-        if highest > lowest and alive.size > PILOT:
+        if highest > lowest:
+            # asked of fits that may bend: broad lines make up for a slope where nothing else may
             some = alive[:PILOT]
-            wanted = wanted_degree(self.refine(some, q[:, :PILOT], lines, lowest), self.noise.of(some), highest)
-            degree = highest if np.mean(wanted > lowest) > 0.5 else lowest
+            began = np.where(guided[some], q[:, some], self._guess_flat(some, highest))
+            bent = useful_terms(self.refine(some, began, lines, highest), self.noise.of(some), lowest, highest)
+            degree = highest if np.mean(bent) > 0.5 else lowest
+        q = q[:, alive] if alive.size < self.size else q
+        if degree > 0 and not guided[alive].all():
+            q = np.where(guided[alive], q, self._guess_flat(alive, degree))
         solved = self.refine(alive, q, lines, degree)
         return self.choose_baseline(solved, alive) if highest > lowest else solved
+
+    def _guess_flat(self, pixels: Indices, degree: int) -> Array:
+        """Guess from spectra less the polynomial that fits each best, lines and all: a slope is largest at its ends."""
+        count, rows = pixels.size, np.arange(degree + 1)
+        sums = self.base[(rows[:, None] + rows)[..., None], pixels].transpose(2, 0, 1)
+        sums = sums + 1e-12 * sums[:, :1, :1] * np.eye(degree + 1)  # points that are left may all be at one place
+        terms = np.linalg.solve(sums, self.base[5 + rows[:, None], pixels].T[..., None])[..., 0]
+        flat = np.zeros((len(self.spectra), -(-count // LANES) * LANES))
+        flat[:, :count] = self.spectra[:, pixels] - np.vander(self.setup.x, degree + 1, increasing=True) @ terms.T
+        flat[:, :count] *= (self.weight if self.weight.shape[1] == 1 else self.weight[:, pixels]) > 0
+        guess = np.ones((4, count))
+        guess_pairs(flat, count, self.setup.x, self.setup.bounds, guess)
+        return guess
 
     def doubted(
         self, solved: Array, pixels: Indices, guided: NDArray[np.bool_], handicap: Handicap, *, later: bool

@@ -50,7 +50,7 @@ class PairFit:
         found = np.empty((ROWS, 0))
         if alive.size:
             q, guided = block.start(start)
-            found = block.fit(alive, q, setup.lines)
+            found = block.fit(alive, q, guided, setup.lines)
             strange = self._strange(block, _begun(q, guided)) if guided.any() else no_handicap
             doubted = block.doubted(found, alive, guided[alive], strange, later=not self._search)
             if doubted.size and self._search:

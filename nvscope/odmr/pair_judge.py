@@ -25,6 +25,7 @@ __all__ = [
     "noise_variance",
     "outdone",
     "strangeness",
+    "useful_terms",
     "useless_term",
     "wanted_degree",
     "weakest_line",
@@ -157,9 +158,20 @@ def wanted_degree(table: Array, noise: Noise, highest: int) -> NDArray[np.int64]
 
 def useless_term(table: Array, noise: Noise, degree: int) -> NDArray[np.bool_]:
     """Whether the highest term of a baseline of `degree` is not worth its parameter."""
+    result: NDArray[np.bool_] = (table[DEGREE] == degree) & ~worth_it(table, noise, degree)
+    return result
+
+
+def useful_terms(table: Array, noise: Noise, lowest: int, highest: int) -> NDArray[np.bool_]:
+    """Whether a baseline of degree `highest` has any term beyond the `lowest` that is worth its parameter."""
+    return np.any([worth_it(table, noise, degree) for degree in range(lowest + 1, highest + 1)], axis=0)
+
+
+def worth_it(table: Array, noise: Noise, degree: int) -> NDArray[np.bool_]:
+    """Whether a term of the baseline lowers the criterion."""
     row = A2 + degree
     least = np.log(noise.points) * noise_variance(table, noise) * table[VARIANCE + row]
-    result: NDArray[np.bool_] = (table[DEGREE] == degree) & (table[row] ** 2 < least)
+    result: NDArray[np.bool_] = table[row] ** 2 >= least
     return result
 
 
