@@ -223,13 +223,16 @@ def suspect(table, variance, misfit, free, usual, bounds, guided, later, doubted
         clear = a2 > needed
         fine = least < w < widest
         pair = table[LINES, s] == 2.0
+        undone = False  # where one line undoes the other each seems to be there beyond doubt
         if pair:
+            overlapping = abs(table[C1, s] - table[C2, s]) < w + v
+            undone = overlapping and a * b < 0.0
             clear = clear and b2 > needed
             fine = fine and least < v < widest and a * b > 0.0
             fine = fine and w < UNLIKE * v and v < UNLIKE * w
             fine = fine and abs(table[C1, s] - table[C2, s]) > OVERLAP * (w + v)
         doubted[s] = not (clear and fine and fitted)
-        unsure[s] = doubted[s] and pair and fitted
+        unsure[s] = doubted[s] and pair and fitted and not undone
         if later or not guided[s]:
             there = min(a2, b2) > LEAST * LEAST * variance[s]
             alike = abs(a) < UNLIKE_FAINT * abs(b) and abs(b) < UNLIKE_FAINT * abs(a)
