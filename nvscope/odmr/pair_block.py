@@ -58,7 +58,7 @@ CANDIDATES = 4  # starts for a pixel that is looked at again
 PARTED = 0.6  # of a line's width: where two lines close together are looked for in it, and how wide
 WIDER = 2.5  # ratio of widths up to which a further line is looked for
 ENOUGH = 8  # templates; with fewer all are taken
-PILOT = 48  # pixels of a block that show whether its baseline is bent
+PILOT = 24  # pixels of a block that show whether its baseline is bent
 
 
 class Block:
