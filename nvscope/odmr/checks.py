@@ -47,9 +47,9 @@ def check_axis(frequency: ArrayLike, parameters: int) -> NDArray[np.float64]:
 
 
 def check_signal(signal: ArrayLike, points: int) -> NDArray[Any]:
-    """Return the signal as an array of shape (frequency, y, x) or (frequency, pixel); copies masked arrays only.
+    """Return the signal as an array of shape (frequency, y, x) or (frequency, pixel), in the machine's byte order.
 
-    Masked points become NaN.
+    Masked points become NaN. Nothing is copied where none is masked and the order is the machine's.
 
     Raises
     ------
@@ -57,7 +57,7 @@ def check_signal(signal: ArrayLike, points: int) -> NDArray[Any]:
         If it is not real, or its axes are not those, or there is no pixel.
     """
     array = np.asarray(signal)
-    if isinstance(signal, np.ma.MaskedArray) and array.dtype.kind in "uif":
+    if isinstance(signal, np.ma.MaskedArray) and array.dtype.kind in "uif" and np.ma.is_masked(signal):
         array = np.where(np.ma.getmaskarray(signal), np.nan, array)
     if array.dtype.kind == "b" or array.dtype.kind not in "uif":
         raise ValueError(f"signal must be real numbers, got {array.dtype}")
@@ -73,4 +73,5 @@ def check_signal(signal: ArrayLike, points: int) -> NDArray[Any]:
         )
     if array.size == 0:
         raise ValueError(f"signal has shape {array.shape}: there is no pixel to fit")
-    return array
+    # images of FITS and many TIFF files come in the other order, which kernels do not take
+    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))

@@ -92,12 +92,14 @@ def fit(
     axis = check_axis(frequency, lowest + 1 + 2 * most + int(which.max()) + 1)
     values = check_signal(signal, axis.size)
     grid = values.shape[1:]
-    weights = resolve_noise(noise, axis.size, grid, values.dtype.kind == "u")
+    # counts stay counts where some of them are masked
+    kind = signal.dtype.kind if isinstance(signal, np.ndarray) else values.dtype.kind
+    weights = resolve_noise(noise, axis.size, grid, kind == "u")
     setup = make_setup(axis, shape, most, which, (lowest, highest), weights, choose_lines=lines == "auto")
     fast = model == "lorentzian" and most <= 2 and width == "separate"
     if lines == "auto" and not fast:
-        pair = fit(axis, values, model, 2, baseline, noise, start, threads, width=width)
-        single = fit(axis, values, model, 1, baseline, noise, None, threads)
+        pair = fit(axis, signal, model, 2, baseline, noise, start, threads, width=width)
+        single = fit(axis, signal, model, 1, baseline, noise, None, threads)
         return choose_lines(pair, single, int(which.max()) + 1, weights.known)
     engine = PairFit(setup) if fast else LineFit(setup)
     first = _start(start, most, which, grid) / setup.unit

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +36,7 @@ from nvscope.odmr.pair_judge import (
     misgiving,
     noise_variance,
     outdone,
+    useful_terms,
     useless_term,
     wanted_degree,
     weakest_line,
@@ -44,6 +44,7 @@ from nvscope.odmr.pair_judge import (
 from nvscope.odmr.pair_residual import third_line
 from nvscope.odmr.pair_solve import solve_pairs
 from nvscope.odmr.setup import Setup
+from nvscope.odmr.simd import LANES
 
 __all__ = ["Block", "Handicap", "no_handicap"]
 
@@ -57,7 +58,7 @@ CANDIDATES = 4  # starts for a pixel that is looked at again
 PARTED = 0.6  # of a line's width: where two lines close together are looked for in it, and how wide
 WIDER = 2.5  # ratio of widths up to which a further line is looked for
 ENOUGH = 8  # templates; with fewer all are taken
-PILOT = 48  # pixels of a block that show whether its baseline is bent
+PILOT = 24  # pixels of a block that show whether its baseline is bent
 
 
 class Block:
@@ -81,10 +82,13 @@ class Block:
         self.level = np.empty(self.size)
         usable = np.full(self.size, points)
         if root.shape[0] == 1:
-            self.weight = np.ascontiguousarray(root.T**2)
+            self._weigh_alike(signal, root[0])
+            lost = ~np.isfinite(self.level)
+            if lost.any():  # as where a frame is missing in all pixels
+                lost = ~np.isfinite(signal).any(axis=1)
+            if lost.any():
+                self._weigh_alike(signal, np.where(lost, 0.0, root[0]))
             usable[:] = np.count_nonzero(self.weight)
-            self.spectra[:, : self.size] = signal
-            level_spectra(self.spectra, setup.x, self.weight[:, 0], self.base, self.level)
         if root.shape[0] > 1 or not np.isfinite(self.level).all():
             usable = self._weigh_apart(signal.astype(np.float64), root)
         slope, intercept = setup.weights.poisson
@@ -96,17 +100,29 @@ class Block:
         self.alive = ~self.invalid & ~constant
         self.noise = Noise(setup.weights.known, unit, usable, self.base[8])
 
+    def _weigh_alike(self, signal: NDArray[np.generic], root: Array) -> None:
+        """Give all pixels the same weights; what weighs nothing may be anything, and is not looked at."""
+        self.weight = np.ascontiguousarray(root[:, None] ** 2)
+        self.spectra[:, : self.size] = signal
+        nothing = np.flatnonzero(root == 0)
+        self.spectra[nothing] = self.spectra[np.argmax(root > 0)]
+        level_spectra(self.spectra, self.setup.x, self.weight[:, 0], self.base, self.level)
+        self.spectra[nothing] = 0.0
+
     def _weigh_apart(self, raw: Array, root: Array) -> NDArray[np.int64]:
         """Give every pixel weights of its own, zero where there is nothing to weigh; returns its usable points."""
         weight = np.ascontiguousarray(np.where(np.isfinite(raw), np.broadcast_to(root.T**2, raw.shape), 0.0))
         raw[weight == 0] = 0.0
         self.weight = weight
-        middle: Any = np.ma.median(np.ma.masked_array(raw, weight == 0), axis=0)  # type: ignore[no-untyped-call]
-        self.level = np.asarray(np.ma.filled(middle, np.nan), float)
+        usable = np.count_nonzero(weight, axis=0)
+        ordered = np.sort(np.where(weight > 0, raw, np.inf), axis=0)
+        every = np.arange(self.size)
+        median = 0.5 * (ordered[np.maximum(usable - 1, 0) // 2, every] + ordered[usable // 2, every])
+        self.level = np.where(usable > 0, median, np.nan)
         np.subtract(raw, self.level, out=self.spectra[:, : self.size])
         self.spectra[:, : self.size][weight == 0] = 0.0
-        self._sum_base(np.arange(self.size))
-        return np.count_nonzero(weight, axis=0)
+        self._sum_base(every)
+        return usable
 
     def _sum_base(self, pixels: Indices) -> None:
         powers = self.setup.x[None, :] ** np.arange(5)[:, None]
@@ -130,18 +146,34 @@ class Block:
             q[: 2 * lines, warm] = np.clip(given[warm].T[order], low[:, None], high[:, None])
         return q, warm
 
-    def fit(self, alive: Indices, q: Array, lines: int) -> Array:
-        """Return solutions for the pixels `alive` from their columns of `q`."""
+    def fit(self, alive: Indices, q: Array, guided: NDArray[np.bool_], lines: int) -> Array:
+        """Return solutions for the pixels `alive` from their columns of `q`, those not `guided` from a guess."""
         lowest, highest = self.setup.degrees
-        if alive.size < self.size:
-            q = q[:, alive]
         degree = lowest
-        if highest > lowest and alive.size > PILOT:
+        if highest > lowest:
+            # asked of fits that may bend: broad lines make up for a slope where nothing else may
             some = alive[:PILOT]
-            wanted = wanted_degree(self.refine(some, q[:, :PILOT], lines, lowest), self.noise.of(some), highest)
-            degree = highest if np.mean(wanted > lowest) > 0.5 else lowest
+            began = np.where(guided[some], q[:, some], self._guess_flat(some, highest))
+            bent = useful_terms(self.refine(some, began, lines, highest), self.noise.of(some), lowest, highest)
+            degree = highest if np.mean(bent) > 0.5 else lowest
+        q = q[:, alive] if alive.size < self.size else q
+        if degree > 0 and not guided[alive].all():
+            q = np.where(guided[alive], q, self._guess_flat(alive, degree))
         solved = self.refine(alive, q, lines, degree)
         return self.choose_baseline(solved, alive) if highest > lowest else solved
+
+    def _guess_flat(self, pixels: Indices, degree: int) -> Array:
+        """Guess from spectra less the polynomial that fits each best, lines and all: a slope is largest at its ends."""
+        count, rows = pixels.size, np.arange(degree + 1)
+        sums = self.base[(rows[:, None] + rows)[..., None], pixels].transpose(2, 0, 1)
+        sums = sums + 1e-12 * sums[:, :1, :1] * np.eye(degree + 1)  # points that are left may all be at one place
+        terms = np.linalg.solve(sums, self.base[5 + rows[:, None], pixels].T[..., None])[..., 0]
+        flat = np.zeros((len(self.spectra), -(-count // LANES) * LANES))
+        flat[:, :count] = self.spectra[:, pixels] - np.vander(self.setup.x, degree + 1, increasing=True) @ terms.T
+        flat[:, :count] *= (self.weight if self.weight.shape[1] == 1 else self.weight[:, pixels]) > 0
+        guess = np.ones((4, count))
+        guess_pairs(flat, count, self.setup.x, self.setup.bounds, guess)
+        return guess
 
     def doubted(
         self, solved: Array, pixels: Indices, guided: NDArray[np.bool_], handicap: Handicap, *, later: bool

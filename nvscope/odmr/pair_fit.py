@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from nvscope.odmr.neighbours import Surroundings
 from nvscope.odmr.pair_block import Block, Handicap, no_handicap
 from nvscope.odmr.pair_finish import LINES, ROWS
-from nvscope.odmr.pair_judge import strangeness
+from nvscope.odmr.pair_judge import misgiving, strangeness
 from nvscope.odmr.pair_publish import BASE, CENTER, CHI2_REDUCED, GAIN, HALF, MAPS, A, C, F, W, publish
 from nvscope.odmr.setup import Setup
 from nvscope.odmr.solved import Solved
@@ -50,7 +50,7 @@ class PairFit:
         found = np.empty((ROWS, 0))
         if alive.size:
             q, guided = block.start(start)
-            found = block.fit(alive, q, setup.lines)
+            found = block.fit(alive, q, guided, setup.lines)
             strange = self._strange(block, _begun(q, guided)) if guided.any() else no_handicap
             doubted = block.doubted(found, alive, guided[alive], strange, later=not self._search)
             if doubted.size and self._search:
@@ -101,7 +101,8 @@ class PairFit:
                 first = np.where(around.known, around.lines, second)
             found = block.refine_any(alive, first[:, alive], 2)
             far = strange(found, alive)
-            odd = np.flatnonzero(may & (far >= AS_EXPECTED))
+            # two lines of which one undoes the other are nowhere in particular
+            odd = np.flatnonzero(may & (far + misgiving(found, block.noise.of(alive)) >= AS_EXPECTED))
             if odd.size:
                 other = block.refine_any(alive[odd], second[:, alive[odd]], 2)
                 rivals, owner = np.hstack([found[:, odd], other]), np.tile(np.arange(odd.size), 2)

@@ -25,6 +25,7 @@ __all__ = [
     "noise_variance",
     "outdone",
     "strangeness",
+    "useful_terms",
     "useless_term",
     "wanted_degree",
     "weakest_line",
@@ -157,9 +158,20 @@ def wanted_degree(table: Array, noise: Noise, highest: int) -> NDArray[np.int64]
 
 def useless_term(table: Array, noise: Noise, degree: int) -> NDArray[np.bool_]:
     """Whether the highest term of a baseline of `degree` is not worth its parameter."""
+    result: NDArray[np.bool_] = (table[DEGREE] == degree) & ~worth_it(table, noise, degree)
+    return result
+
+
+def useful_terms(table: Array, noise: Noise, lowest: int, highest: int) -> NDArray[np.bool_]:
+    """Whether a baseline of degree `highest` has any term beyond the `lowest` that is worth its parameter."""
+    return np.any([worth_it(table, noise, degree) for degree in range(lowest + 1, highest + 1)], axis=0)
+
+
+def worth_it(table: Array, noise: Noise, degree: int) -> NDArray[np.bool_]:
+    """Whether a term of the baseline lowers the criterion."""
     row = A2 + degree
     least = np.log(noise.points) * noise_variance(table, noise) * table[VARIANCE + row]
-    result: NDArray[np.bool_] = (table[DEGREE] == degree) & (table[row] ** 2 < least)
+    result: NDArray[np.bool_] = table[row] ** 2 >= least
     return result
 
 
@@ -211,13 +223,16 @@ def suspect(table, variance, misfit, free, usual, bounds, guided, later, doubted
         clear = a2 > needed
         fine = least < w < widest
         pair = table[LINES, s] == 2.0
+        undone = False  # where one line undoes the other each seems to be there beyond doubt
         if pair:
+            overlapping = abs(table[C1, s] - table[C2, s]) < w + v
+            undone = overlapping and a * b < 0.0
             clear = clear and b2 > needed
             fine = fine and least < v < widest and a * b > 0.0
             fine = fine and w < UNLIKE * v and v < UNLIKE * w
             fine = fine and abs(table[C1, s] - table[C2, s]) > OVERLAP * (w + v)
         doubted[s] = not (clear and fine and fitted)
-        unsure[s] = doubted[s] and pair and fitted
+        unsure[s] = doubted[s] and pair and fitted and not undone
         if later or not guided[s]:
             there = min(a2, b2) > LEAST * LEAST * variance[s]
             alike = abs(a) < UNLIKE_FAINT * abs(b) and abs(b) < UNLIKE_FAINT * abs(a)

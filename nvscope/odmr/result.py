@@ -121,9 +121,10 @@ class ODMRFit:
         axis = f.reshape(-1, *([1] * len(self.grid)))
         middle = (self.frequency[0] + self.frequency[-1]) / 2
         xi = (axis - middle) / ((self.frequency[-1] - self.frequency[0]) / 2)
-        spectra: Array = self.baseline[0] + xi * (self.baseline[1] + xi * self.baseline[2])
-        for centre, amplitude, width in self.lines():
-            spectra = spectra + amplitude * evaluate_line(LINE_MODELS[self.model_name], axis, centre, width)
+        with np.errstate(all="ignore"):  # pixels that were not fitted may hold any number
+            spectra: Array = self.baseline[0] + xi * (self.baseline[1] + xi * self.baseline[2])
+            for centre, amplitude, width in self.lines():
+                spectra = spectra + amplitude * evaluate_line(LINE_MODELS[self.model_name], axis, centre, width)
         return spectra
 
     def lines(self) -> list[tuple[Array, Array, Array]]:

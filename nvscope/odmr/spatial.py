@@ -6,6 +6,8 @@ be most of them the binned stack is fitted first, and they begin there.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,7 +17,7 @@ from nvscope.odmr.pair_publish import F
 from nvscope.odmr.solved import Solved
 from nvscope.odmr.solving import blocks, for_all, solve
 from nvscope.odmr.stack import Stack, spread_out
-from nvscope.odmr.views import ORDERED, View, as_told, believable, in_order, lines_of
+from nvscope.odmr.views import ORDERED, View, as_told, believable, in_order, lines_of, widened
 
 __all__ = ["solve_stack"]
 
@@ -25,24 +27,26 @@ Mask = NDArray[np.bool_]
 
 COARSEST = 6  # pixels along an edge below which binning stops
 SAMPLE = 400  # pixels that show whether most are content
+MISLED = 0.5  # share of doubted pixels of a binned stack from which a search is tried on a sample
+HELPED = 0.5  # share of that sample that must then be content
 FAINT = 0.7  # share of content pixels below which the binned stack is fitted first
 
 
 def solve_stack(stack: Stack, threads: int) -> Solved:
     """Fit pairs of lines to all pixels of a stack."""
-    around = _told_beforehand(stack, threads)
+    rough, believed = _told_beforehand(stack, threads)
     every = np.arange(stack.spectra.shape[1])
-    if around is not None:
+    if rough is not None and believed:
         solved = Solved.empty(PairFit.rows, every.size)
-        _reconsider(stack, solved, every, None, around, threads, search=True)
+        _reconsider(stack, solved, every, None, rough, threads, search=True)
     else:
         solved = _solve(stack, every, threads)
-        _ask_neighbours(stack, solved, threads, search=True)
+        _ask_neighbours(stack, solved, threads, search=True, rough=rough)
     return solved
 
 
-def _solve(stack: Stack, pixels: Indices, threads: int) -> Solved:
-    engine = PairFit(stack.setup, search=False)
+def _solve(stack: Stack, pixels: Indices, threads: int, *, search: bool = False) -> Solved:
+    engine = PairFit(stack.setup, search=search)
     spectra = stack.spectra if pixels.size == stack.spectra.shape[1] else stack.spectra[:, pixels]
     return solve(engine, spectra, stack.starts(pixels), threads, root=stack.root(pixels))
 
@@ -78,26 +82,51 @@ def _reconsider(
         ask(PairFit(stack.setup), some, lines_of(stack, solved.table[:, some]), around.of(doubted))
 
 
-def _told_beforehand(stack: Stack, threads: int) -> Surroundings | None:
-    """What the binned stack says of every pixel; None where most pixels do not need it, or do not believe it."""
+def _told_beforehand(stack: Stack, threads: int) -> tuple[Surroundings | None, bool]:
+    """What the binned stack says of every pixel, None where most do not need it; and whether they believe it."""
     if min(stack.grid) < 2 * COARSEST:
-        return None
+        return None, False
     pixels = stack.spectra.shape[1]
-    sample = np.arange(0, pixels, max(1, pixels // SAMPLE))
+    step = max(1, pixels // SAMPLE)
+    while math.gcd(step, stack.grid[1]) > 1:  # else the sample lies in a few columns, which may be dead
+        step += 1
+    sample = np.arange(0, pixels, step)
     view = View.of(stack, _solve(stack, sample, threads), (1, sample.size))
     if view.content.mean() >= FAINT:
-        return None
-    around = _from_half(stack, np.arange(pixels), threads)
-    told = around.of(sample)
-    return around if told.known.mean() > ORDERED and believable(told, view.lines.reshape(4, -1)) else None
+        return None, False
+    rough = _from_half(stack, np.arange(pixels), threads)
+    told = rough.of(sample)
+    if told.known.mean() > ORDERED:
+        believed = _believed(stack, rough, sample, told, view.lines.reshape(4, -1), threads)
+        if believed is not None and believed.known.mean() > ORDERED:
+            return believed, True
+    return rough, False
 
 
-def _ask_neighbours(stack: Stack, solved: Solved, threads: int, *, search: bool) -> Array:
+def _believed(
+    stack: Stack, around: Surroundings, pixels: Indices, told: Surroundings, own: Array, threads: int
+) -> Surroundings | None:
+    """What may be believed of all `around`, judged by some `pixels`, what these are `told`, and their `own` lines.
+
+    These come from a first guess. Where it misled them they say nothing for or against anybody: they are searched.
+    """
+    if believable(told, own):
+        return around
+    known = np.flatnonzero(told.known)
+    some = known[:: max(1, known.size // SAMPLE)]
+    own, told = lines_of(stack, _solve(stack, pixels[some], threads, search=True).table), told.of(some)
+    return around if believable(told, own) else widened(around, told, own)
+
+
+def _ask_neighbours(
+    stack: Stack, solved: Solved, threads: int, *, search: bool, rough: Surroundings | None = None
+) -> Array:
     """Improve `solved` in place; pixels that were not solved hold NaN, and stay.
 
     A pixel that is not sure of both lines is refined again from its neighbours' medians and from its own solution;
     distance from the neighbours counts against a solution as much as their own scatter says it should, so that a map
-    without order is left as it is. Where too few neighbours are sure, the stack is binned two by two and asked instead.
+    without order is left as it is. Where too few neighbours are sure, the stack is binned two by two and asked instead,
+    unless what it says of every pixel is known already: `rough`.
     What is doubted even then is looked for in all of the spectrum, if `search`.
 
     Returns
@@ -113,9 +142,12 @@ def _ask_neighbours(stack: Stack, solved: Solved, threads: int, *, search: bool)
     if not chosen.size:
         return told
     own = view.lines.reshape(4, -1)
-    around = _look_around(stack, view, chosen, threads)
-    if not believable(around, own[:, chosen]):
+    around = _look_around(stack, view, chosen, rough, threads)
+    believed = _believed(stack, around, chosen, around, own[:, chosen], threads)
+    if believed is None:
         around.lines[:] = np.nan
+    else:
+        around = believed
     told[:, chosen] = around.lines
     err = solved.table[F + 2 : F + 4, chosen] / stack.setup.unit
     settled = view.content.ravel()[chosen] | (view.good[chosen] & as_told(around, own[:, chosen], err))
@@ -124,14 +156,14 @@ def _ask_neighbours(stack: Stack, solved: Solved, threads: int, *, search: bool)
     return told
 
 
-def _look_around(stack: Stack, view: View, chosen: Indices, threads: int) -> Surroundings:
+def _look_around(stack: Stack, view: View, chosen: Indices, rough: Surroundings | None, threads: int) -> Surroundings:
     """What the neighbours of `chosen` are sure of, or, where they are few, the stack at half its resolution."""
     around = surroundings(view.lines, view.sure, chosen)
     lacking = ~around.known
     if not lacking.any() or min(stack.grid) < 2 * COARSEST or not in_order(view):
         return around
-    rough = _from_half(stack, chosen[lacking], threads)
-    around.lines[:, lacking], around.spread[:, lacking] = rough.lines, rough.spread
+    far = _from_half(stack, chosen[lacking], threads) if rough is None else rough.of(chosen[lacking])
+    around.lines[:, lacking], around.spread[:, lacking] = far.lines, far.spread
     return around
 
 
@@ -141,7 +173,7 @@ def _from_half(stack: Stack, pixels: Indices, threads: int) -> Surroundings:
     wanted = np.flatnonzero(_squares_near(pixels, stack.grid))
     solved = Solved.empty(PairFit.rows, coarse.spectra.shape[1])
     solved.table[:], solved.status[:] = np.nan, 4
-    solved.put(wanted, _solve(coarse, wanted, threads))
+    solved.put(wanted, _solve_binned(coarse, wanted, threads))
     told = _ask_neighbours(coarse, solved, threads, search=min(coarse.grid) < 2 * COARSEST).reshape(4, *coarse.grid)
     view = View.of(coarse, solved, coarse.grid)
     # who was told where to look, and saw something there, is believed more easily
@@ -151,6 +183,21 @@ def _from_half(stack: Stack, pixels: Indices, threads: int) -> Surroundings:
     around = Surroundings(*(spread_out(part, stack.grid).reshape(len(part), -1)[:, pixels] for part in both))
     around.spread[~np.isfinite(around.spread)] = stack.setup.step
     return around
+
+
+def _solve_binned(stack: Stack, pixels: Indices, threads: int) -> Solved:
+    """Solve some pixels of a binned stack; with a search where the first guess misleads most, and a search helps."""
+    solved = _solve(stack, pixels, threads)
+    doubted = np.flatnonzero(solved.doubted)
+    if doubted.size <= MISLED * pixels.size:
+        return solved
+    some = doubted[:: max(1, doubted.size // SAMPLE)]
+    searched = _solve(stack, pixels[some], threads, search=True)
+    if View.of(stack, searched, (1, some.size)).content.mean() > HELPED:
+        if some.size < doubted.size:
+            some, searched = doubted, _solve(stack, pixels[doubted], threads, search=True)
+        solved.put(some, searched)
+    return solved
 
 
 def _squares_near(pixels: Indices, grid: tuple[int, int]) -> Mask:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -43,9 +44,9 @@ class Stack:
         """Rows and columns."""
         return int(self.signal.shape[1]), int(self.signal.shape[2])
 
-    @property
+    @cached_property
     def spectra(self) -> NDArray[Any]:
-        """The signal, (frequency, pixel)."""
+        """The signal, (frequency, pixel); a copy where rows do not follow each other in memory, made once."""
         return self.signal.reshape(self.signal.shape[0], -1)
 
     def root(self, pixels: Indices) -> Array:

@@ -13,6 +13,7 @@ from nvscope.odmr.shapes import LineModel, evaluate_line
 __all__ = ["TemplateBank", "segments", "template_bank"]
 
 MAX_TEMPLATES = 1600
+FEW = 50_000  # numbers in templates up to which they are multiplied in a millisecond or so without a library
 GAP_STEPS = 4.0  # a step longer than this many median steps separates two windows
 
 
@@ -99,7 +100,8 @@ def template_bank(
     norm = np.sqrt(np.einsum("ij,ij->i", filters, filters))
     keep = norm > 1e-3 * norm.max()
     filters = filters[keep] / norm[keep, None]
-    overlap = np.einsum("if,jf->ij", filters, filters)  # not worth waking the linear algebra library's threads
+    # for few it is not worth waking the linear algebra library's threads
+    overlap = np.einsum("if,jf->ij", filters, filters) if filters.size < FEW else filters @ filters.T
     gain = np.where(np.abs(overlap) < COLLINEAR, 1.0 / (1.0 - np.minimum(overlap**2, COLLINEAR**2)), 0.0)
     room = ((0, 0), (0, -overlap.shape[0] % 8))
     return TemplateBank(

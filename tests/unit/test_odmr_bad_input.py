@@ -83,6 +83,89 @@ def test_any_axis_gives_a_fit_or_says_what_to_change(axis, grid):
     assert refused == "" or any(word in refused for word in ("frequenc", "signal has shape"))
 
 
+@st.composite
+def images(draw):
+    """A stack on a grid, of any byte order and layout, with garbage here and there."""
+    axis = draw(st.sampled_from([one_window(20), two_windows(12), one_window(33)]))
+    height, width = (draw(st.sampled_from([1, 2, 7, 12, 13])) for _ in range(2))
+    signal = line_pairs(axis, height * width, seed=draw(st.integers(0, 99)), noise=0.008).signal
+    signal = signal.reshape(-1, height, width)
+    for place in draw(st.lists(st.integers(0, signal.size - 1), max_size=30)):
+        signal.flat[place] = draw(ANY_NUMBER)
+    if draw(st.booleans()):
+        signal[draw(st.integers(0, axis.size - 1))] = np.nan
+    kind = draw(st.sampled_from(["<f8", ">f8", "<f4", ">f4", "<u2", ">u2", ">i4", "<f2"]))
+    if kind[1] != "f":
+        signal = np.nan_to_num(np.clip(30_000 * signal, 0, 65_535))
+    with np.errstate(over="ignore"):
+        return axis, signal.astype(kind, order=draw(st.sampled_from("CF")))
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+@given(images(), BASELINES, st.sampled_from([None, 0.008, "of pixels", "of points"]))
+def test_any_image_gives_the_same_on_any_threads_and_however_it_lies_in_memory(image, baseline, noise):
+    axis, signal = image
+    if isinstance(noise, str):
+        noise = np.full(signal.shape[1:] if noise == "of pixels" else signal.shape, 0.008)
+        noise.flat[::7] = np.inf
+        if not np.isfinite(noise).any():
+            return
+    result = fit(axis, signal, baseline=baseline, noise=noise, threads=1)
+    check(result, axis)
+    plain = np.ascontiguousarray(signal, signal.dtype.newbyteorder("="))
+    other = fit(axis, plain, baseline=baseline, noise=noise, threads=2)
+    for name in ("f_minus", "f_plus", "half_splitting_err", "chi2_reduced", "status"):
+        np.testing.assert_array_equal(getattr(result, name), getattr(other, name))
+
+
+@settings(max_examples=25, deadline=None, derandomize=True)
+@given(ANY_NUMBER.filter(np.isfinite), ANY_NUMBER, st.sampled_from(["noise", "frames"]))
+def test_what_weighs_nothing_may_be_anything(one, other, how):
+    axis = one_window(41)
+    signal = line_pairs(axis, 15 * 15, seed=4, noise=0.005, positive=0.0).signal.reshape(-1, 15, 15)
+    weigh = np.isin(np.arange(41), (0, 17, 29))
+    noise = np.where(weigh, np.inf, 0.005) if how == "noise" else PoissonNoise(4e4, frames=np.where(weigh, 0, 1))
+    expected = fit(axis, signal, noise=noise)
+    signal[0], signal[17], signal[29] = one, other, -7.0
+    result = fit(axis, signal, noise=noise)
+    for name in ("f_minus", "f_plus_err", "chi2_reduced", "status"):
+        np.testing.assert_array_equal(getattr(result, name), getattr(expected, name))
+    # and a frame that is lost weighs nothing
+    signal[weigh] = np.nan
+    lost = fit(axis, signal, noise=0.005 if how == "noise" else PoissonNoise(4e4))
+    np.testing.assert_allclose(lost.f_minus[lost.good & result.good], result.f_minus[lost.good & result.good], atol=5e5)
+
+
+@pytest.mark.parametrize("kind", [">u2", ">i4", ">f4"])
+def test_images_of_the_other_byte_order_are_taken(kind):
+    axis = one_window(41)
+    faint = 20_000 * line_pairs(axis, 13 * 14, seed=5, noise=0.012).signal.reshape(-1, 13, 14)
+    other = faint.astype(kind)
+    expected = fit(axis, other.astype(other.dtype.newbyteorder("=")))
+    np.testing.assert_array_equal(fit(axis, other).f_minus, expected.f_minus)
+
+
+def test_counts_stay_counts_where_some_are_masked():
+    axis = one_window(61)
+    counts = (20_000 * line_pairs(axis, 60, seed=8, noise=0.007).signal).astype(np.uint16)
+    expected = fit(axis, counts)
+    for mask in (np.ma.nomask, np.zeros(counts.shape, bool)):
+        np.testing.assert_array_equal(fit(axis, np.ma.masked_array(counts, mask)).chi2_reduced, expected.chi2_reduced)
+    mask = np.zeros(counts.shape, bool)
+    mask[5, ::2] = True
+    # in units of Poisson noise, not of counts squared
+    assert np.median(fit(axis, np.ma.masked_array(counts, mask)).chi2_reduced) < 3
+    assert np.median(fit(axis, np.ma.masked_array(counts, mask), lines="auto", model="n15").chi2_reduced) < 3
+
+
+def test_spectra_of_what_was_not_fitted_are_drawn_without_warnings():
+    axis = one_window(61)
+    result = fit(axis, line_pairs(axis, 4, seed=8).signal)
+    result.amplitude_minus[0], result.baseline[0, 0] = -np.inf, np.inf
+    result.width_plus[1], result.f_plus[2] = 0.0, 1e300
+    assert result.model().shape == (61, 4)
+
+
 def spoiled(seed=3):
     """Good pairs, and the ways of spoiling a pixel; returns the axis, the signal and where each way is."""
     axis = two_windows()
