@@ -64,14 +64,13 @@ def find_pairs(
         ``f_minus`` and ``f_plus`` (Hz), shape (y, x); NaN where the spectrum is not finite.
     """
     filters, pairs, first_pair = _search_plan(frequency, half_splitting)
-    flat = signal.reshape(signal.shape[0], -1)
+    flat = np.ascontiguousarray(signal.reshape(signal.shape[0], -1), np.float32)
     best = np.empty((2, flat.shape[1]))
 
     def search(part: slice) -> None:
         _best_pairs(
-            flat[:, part].astype(np.float32, copy=False), filters.rows, filters.begin, filters.end, pairs, first_pair,
-            filters.line, best[:, part],
-        )  # fmt: skip
+            flat, part.start, part.stop, filters.rows, filters.begin, filters.end, pairs, first_pair, filters.line, best
+        )
 
     pixels = flat.shape[1]
     for_all(
@@ -134,10 +133,10 @@ def _filters(frequency: NDArray[np.float64], trial: NDArray[np.float64]) -> _Fil
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=SAFE_FAST)
-def _best_pairs(signal, filters, begin, end, pairs, first_pair, line, best):  # type: ignore[no-untyped-def]
+def _best_pairs(signal, start, stop, filters, begin, end, pairs, first_pair, line, best):  # type: ignore[no-untyped-def]
     """Write both lines, (2, pixel), of the pair with the largest |sum| of same-signed responses; NaN where not finite.
 
-    Pixels lie side by side, so that every inner loop is a vector's.
+    For the pixels `start` to `stop`. These lie side by side, so that every inner loop is a vector's.
     """
     values = np.empty((filters.shape[1], _BATCH), np.float32)
     response = np.empty((filters.shape[0], _BATCH), np.float32)
@@ -145,8 +144,8 @@ def _best_pairs(signal, filters, begin, end, pairs, first_pair, line, best):  # 
     score = np.empty(_BATCH, np.float32)
     highest = np.empty(_BATCH, np.float32)
     place = np.empty(_BATCH, np.int32)
-    for first in range(0, signal.shape[1], _BATCH):
-        count = min(_BATCH, signal.shape[1] - first)
+    for first in range(start, stop, _BATCH):
+        count = min(_BATCH, stop - first)
         _take(signal, first, count, values, level)
         _respond(values, filters, begin, end, response)
         for p in range(_BATCH):

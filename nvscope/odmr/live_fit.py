@@ -20,6 +20,7 @@ from nvscope.odmr.accumulator import Accumulator, Spectra
 from nvscope.odmr.fitting import fit
 from nvscope.odmr.known_field import find_pairs
 from nvscope.odmr.maps import PointMaps, Start, enough_to_fit, fit_point, no_maps
+from nvscope.odmr.noise import PoissonNoise
 from nvscope.odmr.solving import Abandoned, only_while
 from nvscope.odmr.synthetic import line_pairs, two_windows
 from nvscope.stream.messages import PointClosed, PointOpened
@@ -28,6 +29,7 @@ from nvscope.stream.priority import step_back
 __all__ = ["FitThread", "LivePoint", "warm_up"]
 
 REST = 1.0  # pause after a live fit, in units of its own duration: the frames and the run need the cores too
+WARM = (24, 24)  # pixels that are enough to be binned and to ask each other
 SHORTEST_REST = 0.15  # maps more often than this nobody sees, s
 
 
@@ -225,9 +227,14 @@ class FitThread:
 
 
 def warm_up() -> None:
-    """Compile the kernels, or load them from disk, by fitting a few spectra as they come from a camera."""
+    """Compile the kernels, or load them from disk, by fitting spectra as they come from a camera: clear to lost."""
     axis = two_windows(12)
-    signal = line_pairs(axis, 4, seed=0, level=1000.0).signal.astype(np.float32).reshape(-1, 2, 2)
-    first = fit(axis, signal, threads=1)
-    fit(axis, signal, start=first, threads=1)
-    find_pairs(axis, signal, 270e6, threads=1)
+    truth = line_pairs(axis, 1, seed=0, level=1000.0)
+    rng = np.random.default_rng(0)
+    for share in (0.002, 0.012, 0.1):
+        sigma = share * truth.clean[..., None]
+        signal = (truth.clean[..., None] + sigma * rng.standard_normal((axis.size, *WARM))).astype(np.float32)
+        noise = PoissonNoise(gain=1e-3 / share**2)
+        first = fit(axis, signal, noise=noise, threads=1)
+        fit(axis, signal, noise=noise, start=first, threads=1)
+        fit(axis, signal, noise=noise, start=find_pairs(axis, signal, 270e6, threads=1), threads=1)

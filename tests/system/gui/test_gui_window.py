@@ -423,7 +423,7 @@ def test_a_run_that_vanishes_is_said_to_be_gone(live: tuple[Window, Any], qtbot:
     window, on_air = live
     on_air.close()
     qtbot.waitUntil(lambda: "gone" in window.header.title.text(), timeout=30_000)
-    assert not window.control.abort.isEnabled()
+    qtbot.waitUntil(lambda: not window.control.abort.isEnabled(), timeout=30_000)
 
 
 def test_text_grows_and_shrinks(replay: Window) -> None:
