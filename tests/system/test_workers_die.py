@@ -8,7 +8,7 @@ import psutil
 from nvscope.odmr.live_fit import warm_up
 from nvscope.store.reader import RunReader
 
-SWEEPS = 120
+SWEEPS = 240
 
 
 def workers(running):
