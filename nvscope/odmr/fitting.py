@@ -13,10 +13,11 @@ from nvscope.odmr.choose_lines import choose_lines
 from nvscope.odmr.line_fit import LineFit
 from nvscope.odmr.noise import Noise, resolve_noise
 from nvscope.odmr.pair_fit import PairFit
+from nvscope.odmr.parallel import available_cores
 from nvscope.odmr.result import ODMRFit
 from nvscope.odmr.setup import make_setup
 from nvscope.odmr.shapes import LINE_MODELS, LineModel
-from nvscope.odmr.solving import available_cores, solve, to_result
+from nvscope.odmr.solving import solve, to_result
 from nvscope.odmr.spatial import solve_stack
 from nvscope.odmr.stack import Stack
 

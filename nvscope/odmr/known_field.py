@@ -14,8 +14,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from nvscope.odmr.parallel import available_cores, for_all
 from nvscope.odmr.shapes import SAFE_FAST
-from nvscope.odmr.solving import available_cores, for_all
 
 _TEMPLATE = 7e6
 """Half width (Hz) of the template; lines of the experiment have 6 to 9 MHz, and the filter is broad."""

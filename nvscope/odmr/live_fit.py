@@ -21,7 +21,7 @@ from nvscope.odmr.fitting import fit
 from nvscope.odmr.known_field import find_pairs
 from nvscope.odmr.maps import PointMaps, Start, enough_to_fit, fit_point, no_maps
 from nvscope.odmr.noise import PoissonNoise
-from nvscope.odmr.solving import Abandoned, only_while
+from nvscope.odmr.parallel import Abandoned, only_while
 from nvscope.odmr.synthetic import line_pairs, two_windows
 from nvscope.stream.messages import PointClosed, PointOpened
 from nvscope.stream.priority import step_back

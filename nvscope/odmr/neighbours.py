@@ -9,6 +9,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from nvscope.odmr.parallel import blocks, for_all
 from nvscope.odmr.shapes import SAFE_FAST
 
 __all__ = ["Surroundings", "roughness", "surroundings"]
@@ -42,10 +43,10 @@ class Surroundings:
 
     def of(self, pixels: NDArray[np.int64] | NDArray[np.bool_] | slice) -> Surroundings:
         """Return the same for a choice of pixels."""
-        return Surroundings(self.lines[:, pixels], self.spread[:, pixels])
+        return Surroundings(np.ascontiguousarray(self.lines[:, pixels]), np.ascontiguousarray(self.spread[:, pixels]))
 
 
-def surroundings(lines: Array, sure: NDArray[np.bool_], chosen: NDArray[np.int64]) -> Surroundings:
+def surroundings(lines: Array, sure: NDArray[np.bool_], chosen: NDArray[np.int64], threads: int = 1) -> Surroundings:
     """Look around pixels of a grid.
 
     Parameters
@@ -56,22 +57,29 @@ def surroundings(lines: Array, sure: NDArray[np.bool_], chosen: NDArray[np.int64
         Neighbours to be listened to.
     chosen : ndarray
         Flat indices of the pixels to look around; their own values do not count.
+    threads : int
+        How many to use.
     """
     middle = np.empty((lines.shape[0], chosen.size))
     spread = np.empty((2, chosen.size))
-    medians_around(np.ascontiguousarray(lines, np.float64), sure, chosen, middle, spread)
+    lines = np.ascontiguousarray(lines, np.float64)
+
+    def look(part: slice) -> None:
+        medians_around(lines, sure, chosen, part.start, part.stop, middle, spread)
+
+    for_all(look, blocks(chosen.size), threads)
     apart = (spread > TOGETHER * middle[[1, 3]]).any(axis=0)
     middle[:, apart] = np.nan
     return Surroundings(middle, spread)
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=SAFE_FAST)
-def medians_around(lines, sure, chosen, middle, spread):  # type: ignore[no-untyped-def]
-    """Fill `middle`, (4, chosen), and `spread`, (2, chosen), from the sure pixels up to `RADIUS` away."""
+def medians_around(lines, sure, chosen, begin, end, middle, spread):  # type: ignore[no-untyped-def]
+    """Fill columns of `middle`, (4, chosen), and `spread`, (2, chosen), from the sure pixels up to `RADIUS` away."""
     height, width = sure.shape
     heard = np.empty((2 * RADIUS + 1) ** 2, np.int64)
     values = np.empty(heard.size)
-    for t in range(chosen.size):
+    for t in range(begin, end):
         y, x = chosen[t] // width, chosen[t] % width
         count = 0
         for j in range(max(y - RADIUS, 0), min(y + RADIUS + 1, height)):

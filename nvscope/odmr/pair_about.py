@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nvscope.odmr.about_search import fit_block
-from nvscope.odmr.solving import available_cores, for_all
+from nvscope.odmr.parallel import available_cores, for_all
 
 __all__ = ["PairAbout", "fit_pair_about"]
 

@@ -33,7 +33,6 @@ from nvscope.odmr.pair_judge import (
     doubt,
     freedom,
     may_be_one,
-    misgiving,
     noise_variance,
     outdone,
     useful_terms,
@@ -41,6 +40,7 @@ from nvscope.odmr.pair_judge import (
     wanted_degree,
     weakest_line,
 )
+from nvscope.odmr.pair_likeness import Places, misgiving
 from nvscope.odmr.pair_residual import third_line
 from nvscope.odmr.pair_solve import solve_pairs
 from nvscope.odmr.setup import Setup
@@ -50,8 +50,8 @@ __all__ = ["Block", "Handicap", "no_handicap"]
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
-Handicap = Callable[[Array, Indices], Array]
-"""Takes solutions and the pixels they belong to; returns what counts against each, as an addition to chi2."""
+Handicap = Callable[[Places, Indices], Array]
+"""Takes where lines are and the pixels they belong to; returns what counts against each, as an addition to chi2."""
 
 STRONG_CONTRAST = 0.03  # contrast from which Poisson weights must follow the spectrum
 CANDIDATES = 4  # starts for a pixel that is looked at again
@@ -183,20 +183,25 @@ class Block:
         `guided` are those that began where lines are known to be; `handicap` is what that says against others. Who will
         be asked again `later` need not be asked everything.
         """
-        doubted, unsure = doubt(solved, self.noise.of(pixels), self.setup.bounds, guided, later=later)
+        noise = self.noise.of(pixels)
+        variance = noise_variance(solved, noise)
+        doubted, unsure = doubt(solved, noise, variance, self.setup.bounds, guided, later=later)
         some = np.flatnonzero(unsure)
         if some.size:
-            own, whose, bank = solved[:, some], pixels[some], self.setup.bank
+            bank = self.setup.bank
             # lines about as wide as these
-            usual = np.median(own[[W1, W2]])
+            usual = np.median(solved[[W1, W2]][:, some])
             like = np.flatnonzero((bank.width > usual / WIDER) & (bank.width < usual * WIDER))
             like = like if like.size >= ENOUGH else np.arange(bank.width.size)
             third, which = np.empty(some.size), np.empty(some.size, np.int64)
-            third_line(whose, own, self.setup.x, self.spectra, np.sqrt(self.weight), bank.filters[like], third, which)
-            other = np.where(second_stronger(own), own[[C2, W2, C1, W1]], own[[C1, W1, C2, W2]])
-            other[2:] = bank.centre[like[which]], bank.width[like[which]]
-            against = handicap(as_solutions(other), whose) - handicap(own, whose)
-            doubted[some] = outdone(own, self.noise.of(whose), third, against)
+            third_line(
+                some, pixels, solved, self.setup.x, self.spectra, np.sqrt(self.weight), bank.filters[like], third, which
+            )
+            own = Places.of(solved, variance).some(some)
+            kept = np.where(second_stronger(solved)[some], own.centre[1], own.centre[0])
+            other = Places(np.stack([kept, bank.centre[like[which]]]), np.full(own.variance.shape, np.inf))
+            against = handicap(other, pixels[some]) - handicap(own, pixels[some])
+            outdone(some, solved, variance, third, against, doubted)
         return np.flatnonzero(doubted)
 
     def unmask(self, pairs: Array, pixels: Indices, expected: NDArray[np.bool_]) -> None:
@@ -267,11 +272,11 @@ class Block:
             bank.width, lines, known, q, least,
         )  # fmt: skip
         variance = noise_variance(table, self.noise.of(pixels))
-        against = misgiving(table, self.noise.of(pixels)) + handicap(table, pixels)
+        against = misgiving(table, variance) + handicap(Places.of(table, variance), pixels)
         every = np.arange(pixels.size)
         owner = np.repeat(every, CANDIDATES)
         could = (
-            handicap(as_solutions(q), pixels[owner]) < against[owner] + (table[CHI2, owner] - least) / variance[owner]
+            handicap(Places.begun(q), pixels[owner]) < against[owner] + (table[CHI2, owner] - least) / variance[owner]
         )
         rivals, owners = [table], [every]
         if could.any():
@@ -279,7 +284,7 @@ class Block:
             owners.append(owner[could])
         if lines == 2:
             parted = self.parted(table)
-            could = handicap(as_solutions(parted), pixels) <= against
+            could = handicap(Places.begun(parted), pixels) <= against
             rivals.append(self.refine_any(pixels[could], parted[:, could], 2))
             owners.append(every[could])
         return self.likeliest(np.hstack(rivals), np.concatenate(owners), pixels, handicap)
@@ -296,7 +301,9 @@ class Block:
     def likeliest(self, rivals: Array, owner: Indices, pixels: Indices, handicap: Handicap) -> Array:
         """Choose one of the solutions `rivals`, (ROWS, solution), for each of `pixels`; `owner` says whose each is."""
         noise = self.noise.of(pixels[owner])
-        points = criterion(rivals, noise) + misgiving(rivals, noise) + handicap(rivals, pixels[owner])
+        variance = noise_variance(rivals, noise)
+        points = criterion(rivals, noise) + misgiving(rivals, variance)
+        points += handicap(Places.of(rivals, variance), pixels[owner])
         points[~np.isfinite(points)] = np.inf
         order = np.lexsort((points, owner))
         first = np.searchsorted(owner[order], np.arange(pixels.size))
@@ -307,7 +314,8 @@ class Block:
         """Keep a pair only where the criterion prefers it to one line and both its lines are significant."""
         noise = self.noise.of(pixels)
         single = self.best_single(pairs, pixels)
-        pair_wins = criterion(pairs, noise) + misgiving(pairs, noise) + ELSEWHERE < criterion(single, noise)
+        doubts = misgiving(pairs, noise_variance(pairs, noise)) + ELSEWHERE
+        pair_wins = criterion(pairs, noise) + doubts < criterion(single, noise)
         pair_wins &= weakest_line(pairs, noise) > self.setup.needed[np.maximum(freedom(pairs, noise), 0).astype(int)]
         return np.where(pair_wins, pairs, single)
 
@@ -325,11 +333,14 @@ class Block:
 
     def follow_spectrum(self, solved: Array, pixels: Indices) -> None:
         """Refit pixels of strong contrast with the Poisson weights of their fitted spectra, in place."""
-        # less what noise may have added: it is the light that is there which makes the noise
-        sigma = np.sqrt(noise_variance(solved, self.noise.of(pixels)))
-        depths = [np.abs(solved[a]) - 2 * sigma * np.sqrt(solved[VARIANCE + a]) for a in (A1, A2)]
         light = np.abs(self.level[pixels] - self.setup.weights.offset)
-        strong = np.flatnonzero(np.maximum(*depths) > STRONG_CONTRAST * light)
+        strong = np.flatnonzero(np.maximum(np.abs(solved[A1]), np.abs(solved[A2])) > STRONG_CONTRAST * light)
+        if strong.size:
+            # less what noise may have added: it is the light that is there which makes the noise
+            own = solved[:, strong]
+            sigma = np.sqrt(noise_variance(own, self.noise.of(pixels[strong])))
+            depths = [np.abs(own[a]) - 2 * sigma * np.sqrt(own[VARIANCE + a]) for a in (A1, A2)]
+            strong = strong[np.maximum(*depths) > STRONG_CONTRAST * light[strong]]
         if not strong.size:
             return
         chosen = pixels[strong]
@@ -364,13 +375,6 @@ def stronger(pairs: Array) -> Array:
     return chosen
 
 
-def as_solutions(q: Array) -> Array:
-    """Return starts as a table of solutions of which nothing is known but where they are."""
-    table = np.full((ROWS, q.shape[1]), np.inf)
-    table[[C1, W1, C2, W2]] = q
-    return table
-
-
-def no_handicap(table: Array, pixels: Indices) -> Array:
+def no_handicap(places: Places, pixels: Indices) -> Array:
     """Count nothing against any solution but what the spectrum says."""
-    return np.zeros(table.shape[1])
+    return np.zeros(pixels.size)

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from nvscope.odmr.neighbours import Surroundings
 from nvscope.odmr.pair_block import Block, Handicap, no_handicap
 from nvscope.odmr.pair_finish import LINES, ROWS
-from nvscope.odmr.pair_judge import misgiving, strangeness
+from nvscope.odmr.pair_judge import noise_variance
+from nvscope.odmr.pair_likeness import Places, misgiving, strangeness
 from nvscope.odmr.pair_publish import BASE, CENTER, CHI2_REDUCED, GAIN, HALF, MAPS, A, C, F, W, publish
 from nvscope.odmr.setup import Setup
 from nvscope.odmr.solved import Solved
@@ -51,7 +52,7 @@ class PairFit:
         if alive.size:
             q, guided = block.start(start)
             found = block.fit(alive, q, guided, setup.lines)
-            strange = self._strange(block, _begun(q, guided)) if guided.any() else no_handicap
+            strange = self._strange(_begun(q, guided)) if guided.any() else no_handicap
             doubted = block.doubted(found, alive, guided[alive], strange, later=not self._search)
             if doubted.size and self._search:
                 found[:, doubted] = block.try_harder(found[:, doubted], alive[doubted], setup.lines, no_handicap)
@@ -70,9 +71,16 @@ class PairFit:
             block.unmask(found, alive, expected)
 
     def reconsider(
-        self, signal: NDArray[np.generic], root: Array, own: Array | None, start: Array, around: Surroundings
-    ) -> Solved:
-        """Fit pixels with what is known of their surroundings, (frequency, pixel).
+        self,
+        signal: NDArray[np.generic],
+        root: Array,
+        own: Array | None,
+        start: Array,
+        around: Surroundings,
+        first: int,
+        solved: Solved,
+    ) -> None:
+        """Fit pixels with what is known of their surroundings, (frequency, pixel), and fill `solved` from `first` on.
 
         They begin at their `own` solution, and those it leaves elsewhere begin again at what lies `around`. Without one
         they begin at what lies around, and those that end elsewhere, or were not told, begin again at their `start` or
@@ -81,7 +89,7 @@ class PairFit:
 
         Parameters
         ----------
-        signal, root, start
+        signal, root, start, first, solved
             As for `block`.
         own, around
             c1, w1, c2, w2 in units of `x`, (4, pixel); what lies around may be unknown.
@@ -89,39 +97,39 @@ class PairFit:
         block = Block(self.setup, signal, root)
         alive = np.flatnonzero(block.alive)
         found = np.empty((ROWS, 0))
-        solved = Solved.empty(MAPS, block.size)
+        solved.doubted[first : first + block.size] = False
         ease = np.ones(block.size)
         if alive.size:
-            strange = self._strange(block, around)
+            strange = self._strange(around)
             told = around.known[alive]
             if own is not None:
-                first, second, may = own, around.lines, told
+                begin, second, may = own, around.lines, told
             else:
                 second, may = block.start(start)[0], np.ones(alive.size, np.bool_)
-                first = np.where(around.known, around.lines, second)
-            found = block.refine_any(alive, first[:, alive], 2)
-            far = strange(found, alive)
+                begin = np.where(around.known, around.lines, second)
+            found = block.refine_any(alive, begin[:, alive], 2)
+            variance = noise_variance(found, block.noise.of(alive))
+            far = strange(Places.of(found, variance), alive)
             # two lines of which one undoes the other are nowhere in particular
-            odd = np.flatnonzero(may & (far + misgiving(found, block.noise.of(alive)) >= AS_EXPECTED))
+            odd = np.flatnonzero(may & (far + misgiving(found, variance) >= AS_EXPECTED))
             if odd.size:
                 other = block.refine_any(alive[odd], second[:, alive[odd]], 2)
                 rivals, owner = np.hstack([found[:, odd], other]), np.tile(np.arange(odd.size), 2)
                 found[:, odd] = block.likeliest(rivals, owner, alive[odd], strange)
-                far[odd] = strange(found[:, odd], alive[odd])
+                far[odd] = _distance(block, found[:, odd], alive[odd], strange)
             doubted = block.doubted(found, alive, told, strange, later=False)
             if doubted.size and self._search:
                 found[:, doubted] = block.try_harder(found[:, doubted], alive[doubted], 2, strange)
-                far[doubted] = strange(found[:, doubted], alive[doubted])
+                far[doubted] = _distance(block, found[:, doubted], alive[doubted], strange)
             else:
-                solved.doubted[alive[doubted]] = True
+                solved.doubted[first + alive[doubted]] = True
             expected = told & (far < AS_EXPECTED)
             ease[alive[expected]] = EASE  # noise had only this one place to look like a line in
             self._finish(block, found, alive, expected)
-        self._publish(block, _complete(found, alive, block.size), ease, 0, solved)
-        return solved
+        self._publish(block, _complete(found, alive, block.size), ease, first, solved)
 
-    def _strange(self, block: Block, around: Surroundings) -> Handicap:
-        return lambda found, pixels: strangeness(found, block.noise.of(pixels), around.of(pixels), self.setup.step)
+    def _strange(self, around: Surroundings) -> Handicap:
+        return lambda places, pixels: strangeness(places, around, pixels, self.setup.step)
 
     def _publish(self, block: Block, table: Array, ease: Array, first: int, solved: Solved) -> None:
         s = self.setup
@@ -156,6 +164,10 @@ def _complete(found: Array, alive: NDArray[np.int64], pixels: int) -> Array:
     table[LINES] = 2.0
     table[:, alive] = found
     return table
+
+
+def _distance(block: Block, found: Array, pixels: NDArray[np.int64], strange: Handicap) -> Array:
+    return strange(Places.of(found, noise_variance(found, block.noise.of(pixels))), pixels)
 
 
 def _begun(q: Array, guided: NDArray[np.bool_]) -> Surroundings:

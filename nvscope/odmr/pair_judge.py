@@ -11,8 +11,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from nvscope.odmr.neighbours import Surroundings
 from nvscope.odmr.pair_finish import A1, A2, C1, C2, CHI2, DEGREE, FIXED, GAIN_ONE, LINES, OUTCOME, VARIANCE, W1, W2
+from nvscope.odmr.pair_likeness import misgiving_of
 from nvscope.odmr.shapes import SAFE_FAST
 
 __all__ = [
@@ -21,10 +21,8 @@ __all__ = [
     "doubt",
     "freedom",
     "may_be_one",
-    "misgiving",
     "noise_variance",
     "outdone",
-    "strangeness",
     "useful_terms",
     "useless_term",
     "wanted_degree",
@@ -42,11 +40,6 @@ BROAD = 0.1  # share of a window from which a line may be a bent baseline
 UNLIKE = 4.0  # ratio of widths that is doubted
 UNLIKE_FAINT = 2.5  # ratio of depths that is doubted in a faint pair: two lines close together and a heap of noise
 WORSE = 5.0  # excess of chi2 over that of the other pixels, in its own scatter, that is doubted
-UNLIKE_WIDTHS, UNLIKE_DEPTHS = 0.4, 0.4  # usual difference of the logarithms within a pair
-OPPOSITE = 8.0  # what opposite signs count, in chi2
-CANCELLING = 12.0  # what they count besides where the lines overlap: most of either is then not to be seen
-MOST = 6.0  # scale of chi2 from which differences within a pair count ever less
-ODD_PLACE = 8.0  # the same for distance from the surroundings
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,41 +101,6 @@ def weakest_line(table: Array, noise: Noise) -> Array:
     return result
 
 
-def misgiving(table: Array, noise: Noise) -> Array:
-    """How unlike the two lines of one NV group a solution is, as an addition to chi2; nothing for a single line.
-
-    The lines of a pair share sign, and depth and width within a factor or so; at low signal a fit of noise beats the
-    right one by chi2 alone. Differences count against what is usual and what the fit can tell, and ever less the larger
-    they are: an odd pair is unlikely, not impossible.
-    """
-    variance = noise_variance(table, noise)
-    total = np.zeros(table.shape[1])
-    for first, second, usual in ((W1, W2, UNLIKE_WIDTHS), (A1, A2, UNLIKE_DEPTHS)):
-        one, two = table[first], table[second]
-        known = table[VARIANCE + first] / one**2 + table[VARIANCE + second] / two**2
-        spread = usual**2 + np.minimum(variance * known, 1.0)
-        total += MOST * np.log1p(np.log(np.abs(one / two)) ** 2 / spread / MOST)
-    overlapping = np.abs(table[C1] - table[C2]) < table[W1] + table[W2]
-    total += np.where(table[A1] * table[A2] < 0, OPPOSITE + CANCELLING * overlapping, 0.0)
-    result: Array = np.where(table[LINES] == 2, total, 0.0)
-    return result
-
-
-def strangeness(table: Array, noise: Noise, around: Surroundings, step: float) -> Array:
-    """How far the lines of a solution are from those of its surroundings, as an addition to chi2."""
-    variance = noise_variance(table, noise)
-    swap = table[C1] > table[C2]
-    total = np.zeros(table.shape[1])
-    for k in (C1, C2):
-        mirrored = C1 + C2 - k
-        centre = np.where(swap, table[mirrored], table[k])
-        known = np.where(swap, table[VARIANCE + mirrored], table[VARIANCE + k])
-        spread = around.spread[k // 2] ** 2 + (0.5 * step) ** 2 + np.minimum(variance * known, (2 * step) ** 2)
-        far = (centre - around.lines[k]) ** 2 / spread
-        total += np.where(np.isfinite(far), ODD_PLACE * np.log1p(far / ODD_PLACE), 0.0)
-    return total
-
-
 def wanted_degree(table: Array, noise: Noise, highest: int) -> NDArray[np.int64]:
     """Baseline degree that the criterion would choose, judged by the slope of chi2 at the solution."""
     gains = np.vstack([np.zeros(table.shape[1]), table[GAIN_ONE : GAIN_ONE + 2]])
@@ -176,7 +134,7 @@ def worth_it(table: Array, noise: Noise, degree: int) -> NDArray[np.bool_]:
 
 
 def doubt(
-    table: Array, noise: Noise, bounds: Array, guided: NDArray[np.bool_], *, later: bool
+    table: Array, noise: Noise, variance: Array, bounds: Array, guided: NDArray[np.bool_], *, later: bool
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Which solutions may not be the best there is, and of which of these the rest of the spectrum should be asked.
 
@@ -188,25 +146,8 @@ def doubt(
     usual = float(np.partition(misfit, misfit.size // 2)[misfit.size // 2])
     doubted = np.empty(table.shape[1], np.bool_)
     unsure = np.empty(table.shape[1], np.bool_)
-    suspect(table, noise_variance(table, noise), misfit, free, usual, bounds, guided, later, doubted, unsure)
+    suspect(table, variance, misfit, free, usual, bounds, guided, later, doubted, unsure)
     return doubted, unsure
-
-
-def outdone(table: Array, noise: Noise, third: Array, against: Array) -> NDArray[np.bool_]:
-    """Whether the weaker line of a pair that is not sure may not be the one to choose.
-
-    Parameters
-    ----------
-    table, noise
-        Solutions of two lines.
-    third : (solution,)
-        What a further line would explain of the rest, in chi2: another choice of lines would explain about as much.
-    against : (solution,)
-        What counts against that line and not against the solution, as an addition to chi2.
-    """
-    rival = third / noise_variance(table, noise) + misgiving(table, noise)
-    result: NDArray[np.bool_] = weakest_line(table, noise) ** 2 + against < rival
-    return result
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=SAFE_FAST)
@@ -248,3 +189,27 @@ def may_be_one(table, variance, doubtful):  # type: ignore[no-untyped-def]
         clear = table[A1, s] ** 2 > least * table[VARIANCE + A1, s]
         clear = clear and table[A2, s] ** 2 > least * table[VARIANCE + A2, s]
         doubtful[s] = table[LINES, s] == 2.0 and not apart and not clear
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=SAFE_FAST)
+def outdone(chosen, table, variance, third, against, doubted):  # type: ignore[no-untyped-def]
+    """Mark pairs that are not sure of which the weaker line may not be the one to choose.
+
+    Parameters
+    ----------
+    chosen : (some,)
+        Columns of `table`, solutions of two lines, to look at.
+    variance : (solution,)
+        Of unit weight.
+    third : (some,)
+        What a further line would explain of the rest, in chi2: another choice of lines would explain about as much.
+    against : (some,)
+        What counts against that line and not against the solution, as an addition to chi2.
+    doubted : (solution,)
+        Set for those chosen.
+    """
+    for t in range(chosen.size):
+        s = chosen[t]
+        first, second = table[A1, s] ** 2 / table[FIXED, s], table[A2, s] ** 2 / table[FIXED + 1, s]
+        weakest = min(first, second) / variance[s] + against[t]
+        doubted[s] = weakest < third[t] / variance[s] + misgiving_of(table, s, variance[s])

@@ -41,7 +41,7 @@ class Solved:
             np.zeros(pixels, np.bool_),
         )
 
-    def put(self, pixels: NDArray[np.int64], other: Solved) -> None:
+    def put(self, pixels: NDArray[np.int64] | slice, other: Solved) -> None:
         """Replace some pixels by those of another."""
         self.table[:, pixels], self.status[pixels] = other.table, other.status
         self.counts[:, pixels], self.doubted[pixels] = other.counts, other.doubted

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -14,13 +9,13 @@ from numpy.typing import NDArray
 
 from nvscope.odmr.line_fit import LineFit
 from nvscope.odmr.pair_fit import PairFit
+from nvscope.odmr.parallel import blocks, for_all
 from nvscope.odmr.result import ODMRFit
 from nvscope.odmr.solved import Solved
 
-__all__ = ["Abandoned", "available_cores", "for_all", "only_while", "solve", "to_result"]
+__all__ = ["solve", "to_result"]
 
 Array = NDArray[np.float64]
-SMALLEST, LARGEST, SHARES = 504, 2040, 8  # pixels a thread takes at a time
 
 
 def solve(
@@ -51,60 +46,6 @@ def solve(
 
     for_all(block, blocks(pixels), threads)
     return solved
-
-
-def blocks(pixels: int) -> list[slice]:
-    """Split pixels into blocks, the same on any number of threads."""
-    size = min(LARGEST, max(SMALLEST, -(-pixels // SHARES)))
-    size += 8 if size % 64 == 0 else 0  # rows a multiple of a page apart would fight for the same cache lines
-    return [slice(first, min(first + size, pixels)) for first in range(0, pixels, size)]
-
-
-def available_cores() -> int:
-    """Cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-class Abandoned(Exception):
-    """What was being fitted is not wanted any more."""
-
-
-_wanted: ContextVar[Callable[[], bool] | None] = ContextVar("wanted", default=None)
-
-
-@contextmanager
-def only_while(wanted: Callable[[], bool]) -> Iterator[None]:
-    """Let whatever is fitted inside end with `Abandoned` soon after `wanted` says no; it is asked from any thread."""
-    token = _wanted.set(wanted)
-    try:
-        yield
-    finally:
-        _wanted.reset(token)
-
-
-def for_all(work: Callable[[slice], None], parts: Iterable[slice], threads: int) -> None:
-    """Do `work` on every part, on up to `threads` threads; the kernels release the interpreter.
-
-    Numbers that overflow or are none end in a pixel's status, not in warnings.
-    """
-    parts = list(parts)
-    wanted = _wanted.get()
-
-    def do(part: slice) -> None:
-        if wanted is not None and not wanted():
-            raise Abandoned
-        with np.errstate(all="ignore"):
-            work(part)
-
-    if threads == 1 or len(parts) <= 1:
-        for part in parts:
-            do(part)
-        return
-    with ThreadPoolExecutor(min(threads, len(parts)), thread_name_prefix="odmr-fit") as pool:
-        for _ in pool.map(do, parts):
-            pass
 
 
 def to_result(engine: PairFit | LineFit, signal: NDArray[Any], solved: Solved) -> ODMRFit:

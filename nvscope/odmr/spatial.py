@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from nvscope.odmr.neighbours import Surroundings, roughness, surroundings
 from nvscope.odmr.pair_fit import PairFit
 from nvscope.odmr.pair_publish import F
+from nvscope.odmr.parallel import as_slice, blocks, for_all
 from nvscope.odmr.solved import Solved
-from nvscope.odmr.solving import blocks, for_all, solve
 from nvscope.odmr.stack import Stack, spread_out
 from nvscope.odmr.views import ORDERED, View, as_told, believable, in_order, lines_of, widened
 
@@ -47,8 +47,14 @@ def solve_stack(stack: Stack, threads: int) -> Solved:
 
 def _solve(stack: Stack, pixels: Indices, threads: int, *, search: bool = False) -> Solved:
     engine = PairFit(stack.setup, search=search)
-    spectra = stack.spectra if pixels.size == stack.spectra.shape[1] else stack.spectra[:, pixels]
-    return solve(engine, spectra, stack.starts(pixels), threads, root=stack.root(pixels))
+    solved = Solved.empty(engine.rows, pixels.size)
+
+    def block(part: slice) -> None:
+        some = as_slice(pixels[part])
+        engine.block(stack.spectra[:, some], stack.root(some), stack.starts(some), part.start, solved)
+
+    for_all(block, blocks(pixels.size), threads)
+    return solved
 
 
 def _reconsider(
@@ -68,10 +74,15 @@ def _reconsider(
 
     def ask(engine: PairFit, pixels: Indices, own: Array | None, around: Surroundings) -> None:
         def again(part: slice) -> None:
-            some = pixels[part]
+            some = as_slice(pixels[part])
             signal, root, start = stack.spectra[:, some], stack.root(some), stack.starts(some)
             lines = None if own is None else own[:, part]
-            solved.put(some, engine.reconsider(signal, root, lines, start, around.of(part)))
+            if isinstance(some, slice):
+                engine.reconsider(signal, root, lines, start, around.of(part), some.start, solved)
+            else:
+                found = Solved.empty(engine.rows, some.size)
+                engine.reconsider(signal, root, lines, start, around.of(part), 0, found)
+                solved.put(some, found)
 
         for_all(again, blocks(pixels.size), threads)
 
@@ -158,7 +169,7 @@ def _ask_neighbours(
 
 def _look_around(stack: Stack, view: View, chosen: Indices, rough: Surroundings | None, threads: int) -> Surroundings:
     """What the neighbours of `chosen` are sure of, or, where they are few, the stack at half its resolution."""
-    around = surroundings(view.lines, view.sure, chosen)
+    around = surroundings(view.lines, view.sure, chosen, threads)
     lacking = ~around.known
     if not lacking.any() or min(stack.grid) < 2 * COARSEST or not in_order(view):
         return around
@@ -169,18 +180,19 @@ def _look_around(stack: Stack, view: View, chosen: Indices, rough: Surroundings 
 
 def _from_half(stack: Stack, pixels: Indices, threads: int) -> Surroundings:
     """What the stack at half its resolution says of some pixels."""
-    coarse = stack.half()
+    coarse = stack.half(threads)
     wanted = np.flatnonzero(_squares_near(pixels, stack.grid))
-    solved = Solved.empty(PairFit.rows, coarse.spectra.shape[1])
-    solved.table[:], solved.status[:] = np.nan, 4
-    solved.put(wanted, _solve_binned(coarse, wanted, threads))
+    solved = _solve_binned(coarse, wanted, threads)
+    if wanted.size < coarse.spectra.shape[1]:
+        some, solved = solved, Solved.empty(PairFit.rows, coarse.spectra.shape[1])
+        solved.table[:], solved.status[:] = np.nan, 4
+        solved.put(wanted, some)
     told = _ask_neighbours(coarse, solved, threads, search=min(coarse.grid) < 2 * COARSEST).reshape(4, *coarse.grid)
     view = View.of(coarse, solved, coarse.grid)
     # who was told where to look, and saw something there, is believed more easily
     own = view.sure | (view.content & np.isfinite(told[0]))
     lines = np.where(own, view.lines, told)
-    both = (lines, roughness(lines[::2]))
-    around = Surroundings(*(spread_out(part, stack.grid).reshape(len(part), -1)[:, pixels] for part in both))
+    around = Surroundings(*(spread_out(part, stack.grid, pixels, threads) for part in (lines, roughness(lines[::2]))))
     around.spread[~np.isfinite(around.spread)] = stack.setup.step
     return around
 
@@ -203,6 +215,8 @@ def _solve_binned(stack: Stack, pixels: Indices, threads: int) -> Solved:
 def _squares_near(pixels: Indices, grid: tuple[int, int]) -> Mask:
     """Which squares of two by two pixels hold any of `pixels`, or touch one that does."""
     height, width = grid[0] // 2, grid[1] // 2
+    if pixels.size == grid[0] * grid[1]:
+        return np.ones((height, width), np.bool_)
     near = np.zeros((height + 2, width + 2), np.bool_)
     rows = np.minimum(pixels // grid[1] // 2, height - 1) + 1
     columns = np.minimum(pixels % grid[1] // 2, width - 1) + 1

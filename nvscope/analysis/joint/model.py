@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from nvscope.analysis.joint.spectra import BiasSpectra
 from nvscope.nv import GAMMA, GROUP_FRAMES, StressSusceptibility, coupling_matrix, stress_lines
 from nvscope.odmr.cache import kernel_cache
-from nvscope.odmr.solving import available_cores, for_all
+from nvscope.odmr.parallel import available_cores, for_all
 
 with kernel_cache():  # numba decides where a kernel is kept when the kernel is defined
     from nvscope.odmr.group_spectra import GAUSS_PART, LORENTZ_PART, SQUARE_PART, evaluate_pixels
