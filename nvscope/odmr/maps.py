@@ -36,13 +36,21 @@ USUAL_WIDTH = 6e6  # Hz, of lines that a search has found
 class PointMaps:
     """Maps of a point, float32 of shape (y, x), NaN where a pixel was not measured; `summary` in SI.
 
-    `start` says where a later fit of the same point may begin, Hz, NaN where it has to look for itself; None unless
-    every frequency had been seen: what was taken for a line not yet seen must not be carried on.
+    They are `complete` if every frequency had been seen.
     """
 
     maps: Mapping[str, NDArray[np.float32]]
     summary: Mapping[str, float]
-    start: Start | None
+    complete: bool
+
+    @property
+    def start(self) -> Start | None:
+        """Where a later fit of the same point may begin, Hz, NaN where it has to look for itself.
+
+        None unless complete: what was taken for a line not yet seen must not be carried on.
+        """
+        names = ("f_minus", "f_plus", "width_minus", "width_plus")
+        return {name: self.maps[name].astype(np.float64) for name in names} if self.complete else None
 
 
 def enough_to_fit(frames: NDArray[np.int64]) -> bool:
@@ -99,7 +107,7 @@ def no_maps(grid: tuple[int, ...]) -> PointMaps:
     maps = {name: np.full(grid, np.nan, np.float32) for name in (*_MEASURED, "b_z", "b_z_err", "chi2_reduced")}
     maps["status"] = np.full(grid, FitStatus.invalid, np.float32)
     maps["n_lines"] = np.zeros(grid, np.float32)
-    return PointMaps(maps, {"fitted_fraction": 0.0}, None)
+    return PointMaps(maps, {"fitted_fraction": 0.0}, complete=False)
 
 
 def _publishable(found: ODMRFit, half: float, complete: bool, seconds: float) -> PointMaps:
@@ -108,18 +116,23 @@ def _publishable(found: ODMRFit, half: float, complete: bool, seconds: float) ->
     if half > SEPARATE:
         # a pair this far from what the field allows is not the aligned one, whatever its chi squared
         good = good & (np.abs(found.half_splitting - half) < tolerance(half))
-    maps = {name: np.where(good, getattr(found, name), np.nan).astype(np.float32) for name in _MEASURED}
-    maps["b_z"] = np.where(good, found.half_splitting / GAMMA, np.nan).astype(np.float32)
-    maps["b_z_err"] = np.where(good, found.half_splitting_err / GAMMA, np.nan).astype(np.float32)
+    bad = ~good
+
+    def measured(values: NDArray[np.float64], unit: float = 1.0) -> NDArray[np.float32]:
+        out = (values if unit == 1.0 else values / unit).astype(np.float32)
+        out[bad] = np.nan
+        return out
+
+    maps = {name: measured(getattr(found, name)) for name in _MEASURED}
+    maps["b_z"] = measured(found.half_splitting, GAMMA)
+    maps["b_z_err"] = measured(found.half_splitting_err, GAMMA)
     for name in ("chi2_reduced", "status", "n_lines"):
         maps[name] = getattr(found, name).astype(np.float32)
     summary = {"fitted_fraction": float(good.mean()), "pixels_per_second": good.size / max(seconds, 1e-9)}
     if good.any():
         summary["median_b_err"] = float(np.median(maps["b_z_err"][good]))
         summary["median_chi2_reduced"] = float(np.median(maps["chi2_reduced"][good]))
-    lines = ("f_minus", "f_plus", "width_minus", "width_plus")
-    start = {name: np.where(good, getattr(found, name), np.nan) for name in lines} if complete else None
-    return PointMaps(maps, summary, start)
+    return PointMaps(maps, summary, complete)
 
 
 def _start(

@@ -141,9 +141,12 @@ class Block:
         if not np.all(warm | ~self.alive):
             guess_pairs(self.spectra, self.size, self.setup.x, bounds, q)
         if np.any(warm):
-            order = [0, 2, 1, 3] if lines == 2 else [0, 1]
-            low, high = np.array([bounds[0], bounds[2]] * lines), np.array([bounds[1], bounds[3]] * lines)
-            q[: 2 * lines, warm] = np.clip(given[warm].T[order], low[:, None], high[:, None])
+            every = warm.all()
+            for k in range(2 * lines):
+                # the lines' widths follow their centres there, each its own here
+                values = given[:, k // 2 + lines * (k % 2)]
+                limited = np.clip(values, bounds[2 * (k % 2)], bounds[2 * (k % 2) + 1])
+                q[k] = limited if every else np.where(warm, limited, q[k])
         return q, warm
 
     def fit(self, alive: Indices, q: Array, guided: NDArray[np.bool_], lines: int) -> Array:
