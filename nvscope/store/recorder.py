@@ -258,7 +258,8 @@ def start_recorder(
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            start_new_session=os.name == "posix",
+            # a group of its own for the terminal's Ctrl-C, in the same session: Linux weighs threads within one only
+            process_group=0 if os.name == "posix" else None,
             creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
         )
 

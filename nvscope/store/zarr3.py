@@ -4,7 +4,7 @@ A chunk is one file, written whole and put on disk before the metadata that make
 in one atomic step: the root's ``zarr.json`` carries the (consolidated) metadata of everything below, so that arrays of
 one group change shape together; xarray reads that first. The libraries' own writer updates arrays one by one and leaves
 durability to the operating system. Reading is theirs: what is written here is plain Zarr 3 (core specification 3.0;
-codecs bytes, zstd, crc32c; consolidated metadata as zarr-python writes it).
+codecs bytes, blosc, crc32c; consolidated metadata as zarr-python writes it).
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from typing import Any
 import google_crc32c
 import msgspec
 import numpy as np
-from numcodecs.zstd import Zstd
+from numcodecs.blosc import BITSHUFFLE, Blosc
 from numpy.typing import NDArray
 
 from nvscope.errors import DataError
 from nvscope.store.files import write_whole
 
-MAX_CHUNK = 2**31 - 1
+MAX_CHUNK = 2**31 - 17
 """Largest chunk (bytes) the compressor takes."""
 
 Node = dict[str, Any]
-_COMPRESSOR = Zstd(level=1)
+_COMPRESSOR = Blosc("lz4", 1, BITSHUFFLE)
 _METADATA = "zarr.json"
 
 
@@ -43,6 +43,7 @@ def array(
     attrs: Mapping[str, Any] | None = None,
 ) -> Node:
     """Return the metadata of an array; integers missing are 0, floats NaN."""
+    blosc = {"cname": "lz4", "clevel": 1, "shuffle": "bitshuffle", "blocksize": 0, "typesize": np.dtype(dtype).itemsize}
     return {
         "zarr_format": 3,
         "node_type": "array",
@@ -53,7 +54,7 @@ def array(
         "fill_value": "NaN" if dtype.startswith("float") else 0,
         "codecs": [
             {"name": "bytes", "configuration": {"endian": "little"}},
-            {"name": "zstd", "configuration": {"level": 1, "checksum": False}},
+            {"name": "blosc", "configuration": blosc},
             {"name": "crc32c"},
         ],
         "attributes": dict(attrs or {}),
