@@ -14,7 +14,7 @@ from nvscope.analysis.named_lines import Start, named_starts, seen_lines
 from nvscope.errors import DataError
 from nvscope.nv import GAMMA
 from nvscope.odmr import ODMRFit, fit
-from nvscope.odmr.known_field import SEPARATE, find_pairs, tolerance
+from nvscope.odmr.known_field import SEPARATE, ExpectedPair, tolerance
 from nvscope.odmr.noise import PoissonNoise
 from nvscope.odmr.templates import segments
 from nvscope.store.point_reader import PointReader
@@ -149,7 +149,7 @@ def _stripe(
         frames = worth(frames, point.frame_counts("reference").sum(axis=0), light, point.shape)
     half = GAMMA * abs(float(attrs.get("field", 0.0)))
     known = half > SEPARATE and lines == 2
-    start = find_pairs(axis, signal, half) if known else None
+    start = ExpectedPair(half) if known else None
     noise = _noise(attrs, frames[used])
     if named is not None:
         named = {name: values[:, rows] for name, values in named.items()}

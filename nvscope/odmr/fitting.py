@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from nvscope.odmr.checks import check_axis, check_signal
 from nvscope.odmr.choose_lines import choose_lines
+from nvscope.odmr.known_field import EXPECTED_WIDTH, ExpectedPair, PairSearch, find_pairs
 from nvscope.odmr.line_fit import LineFit
 from nvscope.odmr.noise import Noise, resolve_noise
 from nvscope.odmr.pair_fit import PairFit
@@ -33,7 +34,7 @@ def fit(
     lines: int | str = 2,
     baseline: str = "auto",
     noise: Noise = None,
-    start: ODMRFit | Mapping[str, ArrayLike] | None = None,
+    start: ODMRFit | ExpectedPair | Mapping[str, ArrayLike] | None = None,
     threads: int | None = None,
     *,
     width: str = "separate",
@@ -57,11 +58,12 @@ def fit(
     noise : None, float, ndarray or PoissonNoise
         1-σ noise in the signal's unit: a number, one for each frequency, for each pixel or for each point; or the
         camera's shot noise. Without it errors follow from the scatter about the fit.
-    start : ODMRFit or mapping, optional
+    start : ODMRFit, mapping or ExpectedPair, optional
         An earlier fit of the same grid to start from, or ``{"f_minus": …, "f_plus": …}`` (Hz; numbers or maps,
-        optionally "width_minus", "width_plus"). Pixels without finite values are guessed. The lines found from a start
-        are looked for elsewhere only where they make a bad fit or are not significant. With several groups the result
-        keeps the order of the start; without one, groups are paired outermost line with outermost line.
+        optionally "width_minus", "width_plus"), or what is known of the splitting. Pixels without finite values are
+        guessed. The lines found from a start are looked for elsewhere only where they make a bad fit or are not
+        significant. With several groups the result keeps the order of the start; without one, groups are paired
+        outermost line with outermost line.
     threads : int, optional
         Default: the cores this process may use.
     width : {"separate", "shared"}
@@ -103,11 +105,18 @@ def fit(
         single = fit(axis, signal, model, 1, baseline, noise, None, threads)
         return choose_lines(pair, single, int(which.max()) + 1, weights.known)
     engine = PairFit(setup) if fast else LineFit(setup)
+    threads = threads or available_cores()
+    together = fast and neighbours and len(grid) == 2 and lines == 2
+    search = None
+    if isinstance(start, ExpectedPair):
+        if together:
+            search, start = PairSearch.about(axis, start.half_splitting), None
+        else:
+            start = find_pairs(axis, values, start.half_splitting, threads)
     first = _start(start, most, which, grid) / setup.unit
     first[:, :most] -= setup.middle / setup.unit
-    threads = threads or available_cores()
-    if fast and neighbours and len(grid) == 2 and lines == 2:
-        solved = solve_stack(Stack(setup, values, first), threads)
+    if together:
+        solved = solve_stack(Stack(setup, values, first, search), threads)
     else:
         solved = solve(engine, values.reshape(axis.size, -1), first, threads)
     return to_result(engine, values, solved)
@@ -149,7 +158,7 @@ def _start(
             elif name in start:
                 values = np.asarray(start[name], float)
             elif kind == "width":
-                values = np.asarray(5e6)
+                values = np.asarray(EXPECTED_WIDTH)
             else:
                 raise ValueError(f'start needs "f_minus" and "f_plus", or an earlier fit; {name!r} is missing')
             try:

@@ -9,6 +9,7 @@ lines would drown in noise.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -19,6 +20,9 @@ from nvscope.odmr.shapes import SAFE_FAST
 
 _TEMPLATE = 7e6
 """Half width (Hz) of the template; lines of the experiment have 6 to 9 MHz, and the filter is broad."""
+
+EXPECTED_WIDTH = 5e6
+"""Half width (Hz) that a line begins with of which nothing but its place is known."""
 
 _STEP = 5e6
 """Hz between trial centres and half splittings."""
@@ -63,23 +67,27 @@ def find_pairs(
     dict
         ``f_minus`` and ``f_plus`` (Hz), shape (y, x); NaN where the spectrum is not finite.
     """
-    filters, pairs, first_pair = _search_plan(frequency, half_splitting)
+    search = PairSearch.about(frequency, half_splitting)
     flat = np.ascontiguousarray(signal.reshape(signal.shape[0], -1), np.float32)
     best = np.empty((2, flat.shape[1]))
-
-    def search(part: slice) -> None:
-        _best_pairs(
-            flat, part.start, part.stop, filters.rows, filters.begin, filters.end, pairs, first_pair, filters.line, best
-        )
-
     pixels = flat.shape[1]
     for_all(
-        search,
+        lambda part: search.fill(flat, part, best),
         [slice(first, min(first + _PIXELS, pixels)) for first in range(0, pixels, _PIXELS)],
         threads or available_cores(),
     )
     grid = signal.shape[1:]
     return {"f_minus": best[0].reshape(grid), "f_plus": best[1].reshape(grid)}
+
+
+@dataclass(frozen=True)
+class ExpectedPair:
+    """A start for `nvscope.odmr.fit`: a pair of lines about twice `half_splitting` (Hz, γH) apart, wherever it is.
+
+    The same as what `find_pairs` finds, but that it is looked for only where surroundings do not know better.
+    """
+
+    half_splitting: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,26 +100,45 @@ class _Filters:
     end: NDArray[np.int64]
 
 
-def _search_plan(
-    frequency: NDArray[np.float64], half_splitting: float
-) -> tuple[_Filters, NDArray[np.int32], NDArray[np.int64]]:
-    """Return the templates, the pairs of them to try, (pair, 2), and where each half splitting's pairs begin."""
-    reach = tolerance(half_splitting)
-    half = np.arange(-reach, reach + _STEP / 2, _STEP) + half_splitting
-    low, high = frequency[0], frequency[-1]
-    middle = (low + high) / 2
-    reach = max((high - low) / 2 - half_splitting, _STEP)
-    centres = np.arange(middle - reach, middle + reach + _STEP / 2, _STEP)
-    lower, upper = (np.round(np.add.outer(sign * half, centres) / _STEP).astype(np.int64) for sign in (-1, 1))
-    filters = _filters(frequency, np.unique([lower, upper]) * _STEP)
-    place = {round(line / _STEP): index for index, line in enumerate(filters.line)}
-    chosen = [
-        [(place[a], place[b]) for a, b in zip(*row, strict=True) if a in place and b in place]
-        for row in zip(lower.tolist(), upper.tolist(), strict=True)
-    ]
-    first_pair = np.concatenate([[0], np.cumsum([len(row) for row in chosen])])
-    pairs = np.array([pair for row in chosen for pair in row], np.int32).reshape(-1, 2)
-    return filters, pairs, first_pair
+@dataclass(frozen=True, eq=False)
+class PairSearch:
+    """What a search needs: templates, pairs of them to try, (pair, 2), and where each half splitting's pairs begin."""
+
+    filters: _Filters
+    pairs: NDArray[np.int32]
+    first_pair: NDArray[np.int64]
+
+    @classmethod
+    def about(cls, frequency: NDArray[np.float64], half_splitting: float) -> PairSearch:
+        """Prepare a search for pairs about twice `half_splitting` (Hz) apart on an axis (Hz)."""
+        reach = tolerance(half_splitting)
+        half = np.arange(-reach, reach + _STEP / 2, _STEP) + half_splitting
+        low, high = frequency[0], frequency[-1]
+        middle = (low + high) / 2
+        reach = max((high - low) / 2 - half_splitting, _STEP)
+        centres = np.arange(middle - reach, middle + reach + _STEP / 2, _STEP)
+        lower, upper = (np.round(np.add.outer(sign * half, centres) / _STEP).astype(np.int64) for sign in (-1, 1))
+        filters = _filters(frequency, np.unique([lower, upper]) * _STEP)
+        place = {round(line / _STEP): index for index, line in enumerate(filters.line)}
+        chosen = [
+            [(place[a], place[b]) for a, b in zip(*row, strict=True) if a in place and b in place]
+            for row in zip(lower.tolist(), upper.tolist(), strict=True)
+        ]
+        first_pair = np.concatenate([[0], np.cumsum([len(row) for row in chosen])])
+        pairs = np.array([pair for row in chosen for pair in row], np.int32).reshape(-1, 2)
+        return cls(filters, pairs, first_pair)
+
+    def lines(self, signal: NDArray[Any]) -> NDArray[np.float64]:
+        """Return both lines (Hz), (2, pixel), of the best pair in each spectrum of (frequency, pixel); NaN for none."""
+        flat = np.ascontiguousarray(signal, np.float32)
+        best = np.empty((2, flat.shape[1]))
+        self.fill(flat, slice(0, flat.shape[1]), best)
+        return best
+
+    def fill(self, signal: NDArray[np.float32], part: slice, best: NDArray[np.float64]) -> None:
+        """Write those of some pixels to `best`."""
+        f = self.filters
+        _best_pairs(signal, part.start, part.stop, f.rows, f.begin, f.end, self.pairs, self.first_pair, f.line, best)
 
 
 def _filters(frequency: NDArray[np.float64], trial: NDArray[np.float64]) -> _Filters:

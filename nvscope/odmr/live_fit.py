@@ -18,7 +18,7 @@ import numpy as np
 
 from nvscope.odmr.accumulator import Accumulator, Spectra
 from nvscope.odmr.fitting import fit
-from nvscope.odmr.known_field import find_pairs
+from nvscope.odmr.known_field import ExpectedPair
 from nvscope.odmr.maps import PointMaps, Start, enough_to_fit, fit_point, no_maps
 from nvscope.odmr.noise import PoissonNoise
 from nvscope.odmr.parallel import Abandoned, only_while
@@ -237,4 +237,4 @@ def warm_up() -> None:
         noise = PoissonNoise(gain=1e-3 / share**2)
         first = fit(axis, signal, noise=noise, threads=1)
         fit(axis, signal, noise=noise, start=first, threads=1)
-        fit(axis, signal, noise=noise, start=find_pairs(axis, signal, 270e6, threads=1), threads=1)
+        fit(axis, signal, noise=noise, start=ExpectedPair(270e6), threads=1)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from nvscope.nv import GAMMA
 from nvscope.odmr.accumulator import Spectra
 from nvscope.odmr.fitting import fit
-from nvscope.odmr.known_field import SEPARATE, find_pairs, tolerance
+from nvscope.odmr.known_field import SEPARATE, ExpectedPair, find_pairs, tolerance
 from nvscope.odmr.noise import PoissonNoise
 from nvscope.odmr.result import FitStatus, ODMRFit
 from nvscope.stream.light import divide_light, relative_light, worth
@@ -137,10 +137,10 @@ def _publishable(found: ODMRFit, half: float, complete: bool, seconds: float) ->
 
 def _start(
     axis: NDArray[np.float64], signal: NDArray[np.float32], half: float, earlier: Start | None, threads: int | None
-) -> Start:
+) -> Start | ExpectedPair:
     """Return where the lines were, and where a search finds them that were not found before."""
     if earlier is None:
-        return find_pairs(axis, signal, half, threads)
+        return ExpectedPair(half)
     known = np.isfinite(earlier["f_minus"])
     start = {name: np.array(values) for name, values in earlier.items()}
     if not known.all():

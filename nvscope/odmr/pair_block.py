@@ -131,23 +131,34 @@ class Block:
         self.base[5:8, pixels] = powers[:3] @ weighted
         self.base[8, pixels] = np.einsum("fp,fp->p", weighted, self.spectra[:, pixels])
 
-    def start(self, given: Array) -> tuple[Array, NDArray[np.bool_]]:
-        """Return c1, w1, c2, w2 to start from, (4, pixel), and which are those `given`, (0 or pixel, 2 lines)."""
+    def start(self, pixels: Indices, given: Array) -> tuple[Array, NDArray[np.bool_]]:
+        """Return c1, w1, c2, w2 to start `pixels` from, (4, start), and which are those `given`, (0 or start, 2 lines).
+
+        The others are guessed.
+        """
         lines, bounds = self.setup.lines, self.setup.bounds
-        warm: NDArray[np.bool_] = np.zeros(self.size, np.bool_)
+        warm: NDArray[np.bool_] = np.zeros(pixels.size, np.bool_)
         if given.shape[0]:
             warm = np.asarray(np.isfinite(given).all(axis=1))
-        q = np.ones((4, self.size))
-        if not np.all(warm | ~self.alive):
-            guess_pairs(self.spectra, self.size, self.setup.x, bounds, q)
+        q = np.ones((4, pixels.size))
+        if not np.all(warm | ~self.alive[pixels]):
+            guess_pairs(self._columns(pixels), pixels.size, self.setup.x, bounds, q)
         if np.any(warm):
             every = warm.all()
             for k in range(2 * lines):
-                # the lines' widths follow their centres there, each its own here
+                # centres come first there, then widths
                 values = given[:, k // 2 + lines * (k % 2)]
                 limited = np.clip(values, bounds[2 * (k % 2)], bounds[2 * (k % 2) + 1])
                 q[k] = limited if every else np.where(warm, limited, q[k])
         return q, warm
+
+    def _columns(self, pixels: Indices) -> Array:
+        """Spectra of some pixels side by side, columns filled up to whole `LANES`."""
+        if pixels.size == self.size:
+            return self.spectra
+        columns = np.zeros((len(self.spectra), -(-pixels.size // LANES) * LANES))
+        columns[:, : pixels.size] = self.spectra[:, pixels]
+        return columns
 
     def fit(self, alive: Indices, q: Array, guided: NDArray[np.bool_], lines: int) -> Array:
         """Return solutions for the pixels `alive` from their columns of `q`, those not `guided` from a guess."""
@@ -203,7 +214,9 @@ class Block:
             own = Places.of(solved, variance).some(some)
             kept = np.where(second_stronger(solved)[some], own.centre[1], own.centre[0])
             other = Places(np.stack([kept, bank.centre[like[which]]]), np.full(own.variance.shape, np.inf))
-            against = handicap(other, pixels[some]) - handicap(own, pixels[some])
+            # one of two lines that overlap goes elsewhere with the other: a place alone says nothing against it
+            overlapping = np.abs(own.centre[0] - own.centre[1]) < solved[W1, some] + solved[W2, some]
+            against = np.where(overlapping, 0.0, handicap(other, pixels[some])) - handicap(own, pixels[some])
             outdone(some, solved, variance, third, against, doubted)
         return np.flatnonzero(doubted)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,6 +19,7 @@ from nvscope.odmr.solved import Solved
 __all__ = ["PairFit"]
 
 Array = NDArray[np.float64]
+Starts = Callable[[NDArray[np.int64]], Array]
 
 AS_EXPECTED = 6.0  # distance, as an addition to chi2, up to which a solution confirms its surroundings
 EASE = 0.75  # significance then needed, of that asked elsewhere
@@ -50,7 +53,7 @@ class PairFit:
         alive = np.flatnonzero(block.alive)
         found = np.empty((ROWS, 0))
         if alive.size:
-            q, guided = block.start(start)
+            q, guided = block.start(np.arange(block.size), start)
             found = block.fit(alive, q, guided, setup.lines)
             strange = self._strange(_begun(q, guided)) if guided.any() else no_handicap
             doubted = block.doubted(found, alive, guided[alive], strange, later=not self._search)
@@ -75,7 +78,7 @@ class PairFit:
         signal: NDArray[np.generic],
         root: Array,
         own: Array | None,
-        start: Array,
+        starts: Starts,
         around: Surroundings,
         first: int,
         solved: Solved,
@@ -89,8 +92,10 @@ class PairFit:
 
         Parameters
         ----------
-        signal, root, start, first, solved
+        signal, root, first, solved
             As for `block`.
+        starts : callable
+            Takes pixels of this block and returns their `start` as for `block`.
         own, around
             c1, w1, c2, w2 in units of `x`, (4, pixel); what lies around may be unknown.
         """
@@ -102,21 +107,23 @@ class PairFit:
         if alive.size:
             strange = self._strange(around)
             told = around.known[alive]
-            if own is not None:
-                begin, second, may = own, around.lines, told
-            else:
-                second, may = block.start(start)[0], np.ones(alive.size, np.bool_)
-                begin = np.where(around.known, around.lines, second)
+            begin = around.lines if own is None else own
+            unknown = np.flatnonzero(~around.known) if own is None else np.empty(0, np.int64)
+            if unknown.size:
+                begin = begin.copy()
+                begin[:, unknown] = block.start(unknown, starts(unknown))[0]
             found = block.refine_any(alive, begin[:, alive], 2)
             variance = noise_variance(found, block.noise.of(alive))
             far = strange(Places.of(found, variance), alive)
             # two lines of which one undoes the other are nowhere in particular
-            odd = np.flatnonzero(may & (far + misgiving(found, variance) >= AS_EXPECTED))
+            odd = np.flatnonzero(told & (far + misgiving(found, variance) >= AS_EXPECTED))
             if odd.size:
-                other = block.refine_any(alive[odd], second[:, alive[odd]], 2)
+                others = alive[odd]
+                again = around.lines[:, others] if own is not None else block.start(others, starts(others))[0]
+                other = block.refine_any(others, again, 2)
                 rivals, owner = np.hstack([found[:, odd], other]), np.tile(np.arange(odd.size), 2)
-                found[:, odd] = block.likeliest(rivals, owner, alive[odd], strange)
-                far[odd] = _distance(block, found[:, odd], alive[odd], strange)
+                found[:, odd] = block.likeliest(rivals, owner, others, strange)
+                far[odd] = _distance(block, found[:, odd], others, strange)
             doubted = block.doubted(found, alive, told, strange, later=False)
             if doubted.size and self._search:
                 found[:, doubted] = block.try_harder(found[:, doubted], alive[doubted], 2, strange)

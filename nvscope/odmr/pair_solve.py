@@ -20,7 +20,8 @@ from nvscope.odmr.simd import LANES, load, store
 
 __all__ = ["solve_pairs"]
 
-FEW = 3 * LANES // 8  # spectra that are put aside rather than refined with all other lanes idle
+# spectra that are put aside rather than refined with all other lanes idle; fewer than half, or there were more and more
+FEW = 3 * LANES // 8
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=SAFE_FAST)

@@ -74,14 +74,18 @@ def _reconsider(
 
     def ask(engine: PairFit, pixels: Indices, own: Array | None, around: Surroundings) -> None:
         def again(part: slice) -> None:
-            some = as_slice(pixels[part])
-            signal, root, start = stack.spectra[:, some], stack.root(some), stack.starts(some)
-            lines = None if own is None else own[:, part]
+            chosen = pixels[part]
+            some = as_slice(chosen)
+            signal, root, lines = stack.spectra[:, some], stack.root(some), None if own is None else own[:, part]
+
+            def starts(few: Indices) -> Array:
+                return stack.starts(chosen[few])
+
             if isinstance(some, slice):
-                engine.reconsider(signal, root, lines, start, around.of(part), some.start, solved)
+                engine.reconsider(signal, root, lines, starts, around.of(part), some.start, solved)
             else:
                 found = Solved.empty(engine.rows, some.size)
-                engine.reconsider(signal, root, lines, start, around.of(part), 0, found)
+                engine.reconsider(signal, root, lines, starts, around.of(part), 0, found)
                 solved.put(some, found)
 
         for_all(again, blocks(pixels.size), threads)
@@ -125,8 +129,9 @@ def _believed(
         return around
     known = np.flatnonzero(told.known)
     some = known[:: max(1, known.size // SAMPLE)]
-    own, told = lines_of(stack, _solve(stack, pixels[some], threads, search=True).table), told.of(some)
-    return around if believable(told, own) else widened(around, told, own)
+    table, told = _solve(stack, pixels[some], threads, search=True).table, told.of(some)
+    own = lines_of(stack, table)
+    return around if believable(told, own) else widened(around, told, own, table[F + 2 : F + 4] / stack.setup.unit)
 
 
 def _ask_neighbours(

@@ -11,6 +11,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from nvscope.odmr.known_field import EXPECTED_WIDTH, PairSearch
 from nvscope.odmr.noise import Weights
 from nvscope.odmr.parallel import blocks, for_all
 from nvscope.odmr.setup import Setup
@@ -34,11 +35,14 @@ class Stack:
         Any real type.
     start : (0 or pixel, parameter)
         Centres, then widths, in units of x; not-finite rows are guessed.
+    search : PairSearch, optional
+        Finds centres instead.
     """
 
     setup: Setup
     signal: NDArray[Any]
     start: Array
+    search: PairSearch | None = None
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -57,6 +61,9 @@ class Stack:
 
     def starts(self, pixels: Indices | slice) -> Array:
         """Where some pixels may begin, (0 or pixel, parameter)."""
+        if self.search is not None:
+            lines = (self.search.lines(self.spectra[:, pixels]).T - self.setup.middle) / self.setup.unit
+            return np.hstack([lines, np.full(lines.shape, EXPECTED_WIDTH / self.setup.unit)])
         return self.start[pixels] if len(self.start) else self.start
 
     def half(self, threads: int = 1) -> Stack:
@@ -70,7 +77,7 @@ class Stack:
                 lambda rows: middle_of_squares(fine, rows.start, rows.stop, coarse), blocks(len(coarse), 8), threads
             )
             start = coarse.reshape(-1, fine.shape[2])
-        return Stack(setup, binned(self.signal, threads), start)
+        return Stack(setup, binned(self.signal, threads), start, self.search)
 
 
 def binned(signal: NDArray[np.generic], threads: int = 1) -> Array:

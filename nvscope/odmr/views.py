@@ -23,6 +23,7 @@ ORDERED = 0.5  # share of pixels whose neighbours must agree for a stack to be w
 ASKED = 200  # pixels that show whether they do
 AGREEING = 0.1  # share of pixels whose own lines must be like those they are told; by chance few in a hundred are
 THERE = 0.03  # share of pixels that must see something where they are told; by chance less than one in a hundred do
+SCATTERED = 2.5  # median square of what they are off by, in errors, from where chance put them there; 0.5 if told rightly
 ALIKE = 2.0  # ratio of widths
 HUMP = 3.0  # ratio from which a binned line is that of pixels that have nothing to do with each other
 FAR = 2.5  # errors and spreads from where a pixel is told that its lines are
@@ -91,16 +92,19 @@ def as_told(around: Surroundings, own: Array, err: Array) -> Mask:
     return np.asarray((far < FAR**2).all(axis=0))
 
 
-def widened(around: Surroundings, told: Surroundings, own: Array) -> Surroundings | None:
+def widened(around: Surroundings, told: Surroundings, own: Array, err: Array) -> Surroundings | None:
     """What may be believed of all `around` where some, `told` to look there, find lines of their `own` but no likeness.
 
-    Lines of faint pixels have any width, but more of them lie where they are told than by chance. A binned line that is
-    wider than theirs is so because they scatter, by the difference: the wider, the less it says. None where chance
-    would do as well, or most of what is told are humps.
+    Lines of faint pixels have any width, but more of them lie where they are told than by chance, and there to within
+    their errors `err`. A binned line that is wider than theirs is so because they scatter, by the difference: the
+    wider, the less it says. None where chance would do as well, or most of what is told are humps.
     """
     width, other = told.lines[[1, 3]], own[[1, 3]]
     there = (np.abs(told.lines[[0, 2]] - own[[0, 2]]) < np.minimum(width, other)).all(axis=0)
     if np.count_nonzero(there) < max(1.0, THERE * there.size):
+        return None
+    far = ((told.lines[[0, 2]] - own[[0, 2]]) / err)[:, there] ** 2
+    if np.median(far) > SCATTERED:
         return None
     usual = np.median(other[:, there], axis=1)[:, None]
     width = around.lines[[1, 3]]
