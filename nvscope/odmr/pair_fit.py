@@ -113,21 +113,20 @@ class PairFit:
                 begin = begin.copy()
                 begin[:, unknown] = block.start(unknown, starts(unknown))[0]
             found = block.refine_any(alive, begin[:, alive], 2)
-            variance = noise_variance(found, block.noise.of(alive))
-            far = strange(Places.of(found, variance), alive)
+            far, against = _against(block, found, alive, strange)
             # two lines of which one undoes the other are nowhere in particular
-            odd = np.flatnonzero(told & (far + misgiving(found, variance) >= AS_EXPECTED))
+            odd = np.flatnonzero(told & (against >= AS_EXPECTED))
             if odd.size:
                 others = alive[odd]
                 again = around.lines[:, others] if own is not None else block.start(others, starts(others))[0]
                 other = block.refine_any(others, again, 2)
                 rivals, owner = np.hstack([found[:, odd], other]), np.tile(np.arange(odd.size), 2)
                 found[:, odd] = block.likeliest(rivals, owner, others, strange)
-                far[odd] = _distance(block, found[:, odd], others, strange)
-            doubted = block.doubted(found, alive, told, strange, later=False)
+                far[odd], against[odd] = _against(block, found[:, odd], others, strange)
+            doubted = block.doubted(found, alive, told, strange, against, later=False)
             if doubted.size and self._search:
                 found[:, doubted] = block.try_harder(found[:, doubted], alive[doubted], 2, strange)
-                far[doubted] = _distance(block, found[:, doubted], alive[doubted], strange)
+                far[doubted] = _against(block, found[:, doubted], alive[doubted], strange)[0]
             else:
                 solved.doubted[first + alive[doubted]] = True
             expected = told & (far < AS_EXPECTED)
@@ -173,8 +172,11 @@ def _complete(found: Array, alive: NDArray[np.int64], pixels: int) -> Array:
     return table
 
 
-def _distance(block: Block, found: Array, pixels: NDArray[np.int64], strange: Handicap) -> Array:
-    return strange(Places.of(found, noise_variance(found, block.noise.of(pixels))), pixels)
+def _against(block: Block, found: Array, pixels: NDArray[np.int64], strange: Handicap) -> tuple[Array, Array]:
+    """What counts against solutions: how far they are from their surroundings; that and how unlike their lines are."""
+    variance = noise_variance(found, block.noise.of(pixels))
+    far = strange(Places.of(found, variance), pixels)
+    return far, far + misgiving(found, variance)
 
 
 def _begun(q: Array, guided: NDArray[np.bool_]) -> Surroundings:

@@ -12,7 +12,6 @@ from numba import njit
 from numpy.typing import NDArray
 
 from nvscope.odmr.pair_finish import A1, A2, C1, C2, CHI2, DEGREE, FIXED, GAIN_ONE, LINES, OUTCOME, VARIANCE, W1, W2
-from nvscope.odmr.pair_likeness import misgiving_of
 from nvscope.odmr.shapes import SAFE_FAST
 
 __all__ = [
@@ -23,6 +22,7 @@ __all__ = [
     "may_be_one",
     "noise_variance",
     "outdone",
+    "stronger_and",
     "useful_terms",
     "useless_term",
     "wanted_degree",
@@ -192,7 +192,17 @@ def may_be_one(table, variance, doubtful):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=SAFE_FAST)
-def outdone(chosen, table, variance, third, against, doubted):  # type: ignore[no-untyped-def]
+def stronger_and(chosen, table, line, places):  # type: ignore[no-untyped-def]
+    """Fill `places`, (2, some), with where the stronger line of each chosen solution is, and another `line`."""
+    for t in range(chosen.size):
+        s = chosen[t]
+        second = table[A2, s] ** 2 * table[FIXED, s] > table[A1, s] ** 2 * table[FIXED + 1, s]
+        places[0, t] = table[C2, s] if second else table[C1, s]
+        places[1, t] = line[t]
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=SAFE_FAST)
+def outdone(chosen, table, variance, third, against, elsewhere, doubted):  # type: ignore[no-untyped-def]
     """Mark pairs that are not sure of which the weaker line may not be the one to choose.
 
     Parameters
@@ -203,13 +213,15 @@ def outdone(chosen, table, variance, third, against, doubted):  # type: ignore[n
         Of unit weight.
     third : (some,)
         What a further line would explain of the rest, in chi2: another choice of lines would explain about as much.
-    against : (some,)
-        What counts against that line and not against the solution, as an addition to chi2.
+    against, elsewhere : (some,)
+        What counts against the solution, and against that line in the weaker one's place, as additions to chi2.
     doubted : (solution,)
         Set for those chosen.
     """
     for t in range(chosen.size):
         s = chosen[t]
         first, second = table[A1, s] ** 2 / table[FIXED, s], table[A2, s] ** 2 / table[FIXED + 1, s]
-        weakest = min(first, second) / variance[s] + against[t]
-        doubted[s] = weakest < third[t] / variance[s] + misgiving_of(table, s, variance[s])
+        # one of two lines that overlap goes elsewhere with the other: a place alone says nothing against it
+        overlapping = abs(table[C1, s] - table[C2, s]) < table[W1, s] + table[W2, s]
+        held = min(first, second) / variance[s] + (0.0 if overlapping else elsewhere[t])
+        doubted[s] = held < third[t] / variance[s] + against[t]

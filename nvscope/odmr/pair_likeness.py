@@ -13,7 +13,7 @@ from nvscope.odmr.neighbours import Surroundings
 from nvscope.odmr.pair_finish import A1, A2, C1, C2, LINES, VARIANCE, W1, W2
 from nvscope.odmr.shapes import SAFE_FAST
 
-__all__ = ["Places", "misgiving", "misgiving_of", "strangeness"]
+__all__ = ["Places", "misgiving", "strangeness"]
 
 Array = NDArray[np.float64]
 

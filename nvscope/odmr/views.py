@@ -23,7 +23,9 @@ ORDERED = 0.5  # share of pixels whose neighbours must agree for a stack to be w
 ASKED = 200  # pixels that show whether they do
 AGREEING = 0.1  # share of pixels whose own lines must be like those they are told; by chance few in a hundred are
 THERE = 0.03  # share of pixels that must see something where they are told; by chance less than one in a hundred do
-SCATTERED = 2.5  # median square of what they are off by, in errors, from where chance put them there; 0.5 if told rightly
+SCATTERED = (
+    2.5  # median square of how far they are off, in errors, from which chance put them there; 0.5 if told rightly
+)
 ALIKE = 2.0  # ratio of widths
 HUMP = 3.0  # ratio from which a binned line is that of pixels that have nothing to do with each other
 FAR = 2.5  # errors and spreads from where a pixel is told that its lines are
