@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 ROUNDS = 24
-CLOSE = 0.05  # stop when the coming step gains less than this many variances; that step is still taken
+CLOSE = 0.1  # stop when the coming step gains less than this many variances; that step is still taken
 AHEAD = 0.003  # ... or when the step after it would, steps shrinking as the last one did
 ROUNDING = 1e-13  # share of the signal's own sum of squares that is rounding
 # rows of the state of a pixel: where the last step began, the step, chi2 there, the share of the step that is taken ...

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 __all__ = ["Abandoned", "as_slice", "available_cores", "blocks", "for_all", "only_while"]
 
-SMALLEST, LARGEST, SHARES = 504, 2040, 8  # pixels a thread takes at a time
+SMALLEST, LARGEST, SHARES = 504, 4088, 8  # pixels a thread takes at a time
 
 
 def blocks(pixels: int, smallest: int = SMALLEST) -> list[slice]:
