@@ -248,15 +248,20 @@ class Block:
                 third[where], line[where] = gain, bank.centre[like[which]]
         return third, line
 
+    def masked(self, pairs: Array, pixels: Indices) -> Indices:
+        """Which pairs may be one line."""
+        doubtful = np.empty(pixels.size, np.bool_)
+        may_be_one(pairs, noise_variance(pairs, self.noise.of(pixels)), doubtful)
+        return np.flatnonzero(doubtful)
+
     def unmask(self, pairs: Array, pixels: Indices, expected: NDArray[np.bool_]) -> None:
         """Call the weaker of two lines that overlap missing, in place, where one line explains both.
 
         Beside the other either seems significant; a single dip with noise on it can be split at will. Where two are
         `expected` that needs no proof.
         """
-        doubtful = np.empty(pixels.size, np.bool_)
-        may_be_one(pairs, noise_variance(pairs, self.noise.of(pixels)), doubtful)
-        some = np.flatnonzero(doubtful & ~expected)
+        some = self.masked(pairs, pixels)
+        some = some[~expected[some]]
         if not some.size:
             return
         noise = self.noise.of(pixels[some])

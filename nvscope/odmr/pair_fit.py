@@ -63,6 +63,9 @@ class PairFit:
                 solved.doubted[first + alive[doubted]] = True
             if setup.choose_lines:
                 found = block.choose_lines(found, alive)
+            elif not self._search:
+                # few to a block: whoever asks them again has them all together
+                solved.doubted[first + alive[block.masked(found, alive)]] = True
             self._finish(block, found, alive, np.zeros(alive.size, np.bool_))
         self._publish(block, _complete(found, alive, block.size), np.ones(block.size), first, solved)
 
@@ -70,7 +73,7 @@ class PairFit:
         """Give solutions the weights of their spectra, and take from pairs not `expected` what is none, in place."""
         if self.setup.weights.poisson[0] > 0:
             block.follow_spectrum(found, alive)
-        if self.setup.lines == 2 and not self.setup.choose_lines:
+        if self._search and self.setup.lines == 2 and not self.setup.choose_lines:
             block.unmask(found, alive, expected)
 
     def reconsider(

@@ -39,6 +39,7 @@ DISTINCT = 6.0  # amplitude over its whole error from which a line is there besi
 BROAD = 0.1  # share of a window from which a line may be a bent baseline
 UNLIKE = 4.0  # ratio of widths that is doubted
 UNLIKE_FAINT = 2.5  # ratio of depths that is doubted in a faint pair: two lines close together and a heap of noise
+UNHEARD = 12.0  # most that a place says against a line before all pairs have been looked at, in chi2
 WORSE = 5.0  # excess of chi2 over that of the other pixels, in its own scatter, that is doubted
 
 
@@ -223,5 +224,5 @@ def outdone(chosen, table, variance, third, against, elsewhere, doubted):  # typ
         first, second = table[A1, s] ** 2 / table[FIXED, s], table[A2, s] ** 2 / table[FIXED + 1, s]
         # one of two lines that overlap goes elsewhere with the other: a place alone says nothing against it
         overlapping = abs(table[C1, s] - table[C2, s]) < table[W1, s] + table[W2, s]
-        held = min(first, second) / variance[s] + (0.0 if overlapping else elsewhere[t])
+        held = min(first, second) / variance[s] + (0.0 if overlapping else min(elsewhere[t], UNHEARD))
         doubted[s] = held < third[t] / variance[s] + against[t]

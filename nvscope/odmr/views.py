@@ -105,7 +105,7 @@ def widened(around: Surroundings, told: Surroundings, own: Array, err: Array) ->
     there = (np.abs(told.lines[[0, 2]] - own[[0, 2]]) < np.minimum(width, other)).all(axis=0)
     if np.count_nonzero(there) < max(1.0, THERE * there.size):
         return None
-    far = ((told.lines[[0, 2]] - own[[0, 2]]) / err)[:, there] ** 2
+    far = (told.lines[[0, 2]] - own[[0, 2]])[:, there] ** 2 / np.maximum(err[:, there] ** 2, 1e-12)
     if np.median(far) > SCATTERED:
         return None
     usual = np.median(other[:, there], axis=1)[:, None]
