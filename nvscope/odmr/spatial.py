@@ -71,6 +71,8 @@ def _reconsider(
 
     What is doubted then is looked for in all of the spectrum, if `search`: few pixels, which are done together.
     """
+    if not pixels.size:
+        return
 
     def ask(engine: PairFit, pixels: Indices, own: Array | None, around: Surroundings) -> None:
         def again(part: slice) -> None:
@@ -90,6 +92,9 @@ def _reconsider(
 
         for_all(again, blocks(pixels.size), threads)
 
+    if search and len(blocks(pixels.size)) == 1:
+        ask(PairFit(stack.setup), pixels, own, around)
+        return
     ask(PairFit(stack.setup, search=False), pixels, own, around)
     doubted = np.flatnonzero(solved.doubted[pixels])
     if search and doubted.size:
@@ -136,7 +141,7 @@ def _believed(
 
 def _ask_neighbours(
     stack: Stack, solved: Solved, threads: int, *, search: bool, rough: Surroundings | None = None
-) -> Array:
+) -> tuple[Indices, Array]:
     """Improve `solved` in place; pixels that were not solved hold NaN, and stay.
 
     A pixel that is not sure of both lines is refined again from its neighbours' medians and from its own solution;
@@ -147,16 +152,15 @@ def _ask_neighbours(
 
     Returns
     -------
-    ndarray, shape (4, pixel)
-        What pixels were told of their lines, c1, w1, c2, w2 in units of x; NaN where nobody knew, or was asked.
+    asked, told : ndarray, shape (asked,), (4, asked)
+        Which pixels asked, and what they were told of their lines, c1, w1, c2, w2 in units of x; NaN where nobody knew.
     """
     view = View.of(stack, solved, stack.grid)
-    told = np.full((4, solved.status.size), np.nan)
     fitted = np.isfinite(solved.table[F])
     # in a binned stack what a pixel was told counts as well as what it is
     chosen = np.flatnonzero(~(view.content if search else view.sure).ravel() & fitted)
     if not chosen.size:
-        return told
+        return chosen, np.empty((4, 0))
     own = view.lines.reshape(4, -1)
     around = _look_around(stack, view, chosen, rough, threads)
     believed = _believed(stack, around, chosen, around, own[:, chosen], threads)
@@ -164,12 +168,11 @@ def _ask_neighbours(
         around.lines[:] = np.nan
     else:
         around = believed
-    told[:, chosen] = around.lines
     err = solved.table[F + 2 : F + 4, chosen] / stack.setup.unit
     settled = view.content.ravel()[chosen] | (view.good[chosen] & as_told(around, own[:, chosen], err))
     asked = (around.known & ~settled) | (solved.doubted[chosen] & search)
     _reconsider(stack, solved, chosen[asked], own[:, chosen[asked]], around.of(asked), threads, search=search)
-    return told
+    return chosen, around.lines
 
 
 def _look_around(stack: Stack, view: View, chosen: Indices, rough: Surroundings | None, threads: int) -> Surroundings:
@@ -192,7 +195,9 @@ def _from_half(stack: Stack, pixels: Indices, threads: int) -> Surroundings:
         some, solved = solved, Solved.empty(PairFit.rows, coarse.spectra.shape[1])
         solved.table[:], solved.status[:] = np.nan, 4
         solved.put(wanted, some)
-    told = _ask_neighbours(coarse, solved, threads, search=min(coarse.grid) < 2 * COARSEST).reshape(4, *coarse.grid)
+    told = np.full((4, *coarse.grid), np.nan)
+    asked, what = _ask_neighbours(coarse, solved, threads, search=min(coarse.grid) < 2 * COARSEST)
+    told.reshape(4, -1)[:, asked] = what
     view = View.of(coarse, solved, coarse.grid)
     # who was told where to look, and saw something there, is believed more easily
     own = view.sure | (view.content & np.isfinite(told[0]))
