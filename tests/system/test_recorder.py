@@ -371,6 +371,8 @@ def test_ctrl_c_in_the_terminal_is_the_runs_business(run: Run) -> None:
     run.wait(Ready)
     if os.name == "posix":
         run.process.send_signal(signal.SIGINT)
+        assert os.getpgid(run.process.pid) != os.getpgid(0)
+        assert os.getsid(run.process.pid) == os.getsid(0)  # or Linux would not weigh its threads against the fitter's
     run.send(opened(0))
     run.send_block(0, 0)
     assert isinstance(run.wait(Committed, Rejected), Committed)

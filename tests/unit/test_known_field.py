@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from nvscope.odmr import ExpectedPair, fit
 from nvscope.odmr.known_field import find_pairs
 
 HALF = 272e6
@@ -56,3 +57,36 @@ def test_an_axis_that_shows_no_pair_says_so():
     axis = 2.87e9 + np.linspace(-20e6, 20e6, 21)  # both lines lie outside
     signal = np.random.default_rng(3).normal(1, 0.01, (21, 1, 8)).astype(np.float32)
     assert np.isnan(find_pairs(axis, signal, HALF)["f_minus"]).all()
+
+
+def faint_map(noise, seed):
+    """Spectra (frequency, y, x) of pairs 2 HALF apart, 3 % more or less across the image, and where they are."""
+    y, x = np.mgrid[:48, :48] / 48
+    half, centre = HALF * (1 + 0.03 * np.sin(3 * x + y)), 2.87e9 + 8e6 * np.cos(2 * y)
+    axis = AXES["two windows"]
+    lines = centre - half, centre + half
+    signal = spectra(axis, lines[0].ravel(), lines[1].ravel(), 0.02, noise, np.random.default_rng(seed))
+    return axis, signal.reshape(-1, 48, 48), lines
+
+
+@pytest.mark.parametrize("noise", [0.003, 0.007])
+def test_a_pair_that_is_expected_is_found_as_by_a_search_of_all_pixels(noise):
+    axis, signal, (lower, _) = faint_map(noise, 6)
+    shares = []
+    for start in (find_pairs(axis, signal, HALF), ExpectedPair(HALF)):
+        found = fit(axis, signal, baseline="constant", noise=noise, start=start)
+        right = np.abs(found.f_minus - lower) < 5 * found.f_minus_err
+        assert np.mean(right[found.good]) > 0.995
+        shares.append(found.good.mean())
+    assert shares[1] > shares[0] - 0.01
+
+
+@pytest.mark.parametrize("how", [{"lines": 2, "neighbours": False}, {"lines": "auto"}, {"model": "n15"}])
+def test_where_nobody_is_asked_an_expected_pair_is_looked_for_in_every_pixel(how):
+    axis, signal, _ = faint_map(0.003, 7)
+    signal = signal[:, :4, :6]
+    searched, expected = (
+        fit(axis, signal, noise=0.003, start=start, **how)
+        for start in (find_pairs(axis, signal, HALF), ExpectedPair(HALF))
+    )
+    np.testing.assert_array_equal(searched.f_minus, expected.f_minus)
