@@ -27,6 +27,7 @@ Mask = NDArray[np.bool_]
 
 COARSEST = 6  # pixels along an edge below which binning stops
 SAMPLE = 400  # pixels that show whether most are content
+SEARCHED = 800  # ... and whether they believe what they are told, if it takes a search: one in twenty is there
 MISLED = 0.5  # share of doubted pixels of a binned stack from which a search is tried on a sample
 HELPED = 0.5  # share of that sample that must then be content
 FAINT = 0.7  # share of content pixels below which the binned stack is fitted first
@@ -117,7 +118,7 @@ def _told_beforehand(stack: Stack, threads: int) -> tuple[Surroundings | None, b
     rough = _from_half(stack, np.arange(pixels), threads)
     told = rough.of(sample)
     if told.known.mean() > ORDERED:
-        believed = _believed(stack, rough, sample, told, view.lines.reshape(4, -1), threads)
+        believed = _believed(stack, rough, np.arange(pixels), told, view.lines.reshape(4, -1), threads)
         if believed is not None and believed.known.mean() > ORDERED:
             return believed, True
     return rough, False
@@ -126,17 +127,17 @@ def _told_beforehand(stack: Stack, threads: int) -> tuple[Surroundings | None, b
 def _believed(
     stack: Stack, around: Surroundings, pixels: Indices, told: Surroundings, own: Array, threads: int
 ) -> Surroundings | None:
-    """What may be believed of all `around`, judged by some `pixels`, what these are `told`, and their `own` lines.
+    """What may be believed of all that lies `around` `pixels`, judged by what some are `told` and their `own` lines.
 
-    These come from a first guess. Where it misled them they say nothing for or against anybody: they are searched.
+    These come from a first guess. Where it misled them they say nothing for or against anybody: others are searched.
     """
     if believable(told, own):
         return around
-    known = np.flatnonzero(told.known)
-    some = known[:: max(1, known.size // SAMPLE)]
-    table, told = _solve(stack, pixels[some], threads, search=True).table, told.of(some)
-    own = lines_of(stack, table)
-    return around if believable(told, own) else widened(around, told, own, table[F + 2 : F + 4] / stack.setup.unit)
+    known = np.flatnonzero(around.known)
+    some = known[:: max(1, known.size // SEARCHED)]
+    table, told = _solve(stack, pixels[some], threads, search=True).table, around.of(some)
+    own, err = lines_of(stack, table), table[F + 2 : F + 4] / stack.setup.unit
+    return around if believable(told, own, err) else widened(around, told, own, err)
 
 
 def _ask_neighbours(

@@ -22,10 +22,9 @@ CONTENT = 4.0  # ... from which it need not ask
 ORDERED = 0.5  # share of pixels whose neighbours must agree for a stack to be worth binning
 ASKED = 200  # pixels that show whether they do
 AGREEING = 0.1  # share of pixels whose own lines must be like those they are told; by chance few in a hundred are
+CLEARLY = 0.15  # share from which nothing else is asked: of lines at random about one centre a tenth are alike
 THERE = 0.03  # share of pixels that must see something where they are told; by chance less than one in a hundred do
-SCATTERED = (
-    2.5  # median square of how far they are off, in errors, from which chance put them there; 0.5 if told rightly
-)
+SCATTERED = 2.5  # median square of how far lines are off, in errors, where chance put them there; else 0.5
 ALIKE = 2.0  # ratio of widths
 HUMP = 3.0  # ratio from which a binned line is that of pixels that have nothing to do with each other
 FAR = 2.5  # errors and spreads from where a pixel is told that its lines are
@@ -76,16 +75,26 @@ def in_order(view: View) -> bool:
     return bool(np.count_nonzero(heard) < ASKED // 10 or np.mean(around.known[heard]) > ORDERED)
 
 
-def believable(around: Surroundings, own: Array) -> bool:
+def believable(around: Surroundings, own: Array, err: Array | None = None) -> bool:
     """Whether enough pixels have lines of their own, (4, pixel), that look like those they are told to look for.
 
-    Lines scattered at random sum up to a broad one in a binned stack: places alone would not tell.
+    Lines scattered at random sum up to a broad one in a binned stack: places alone would not tell. Where no more are
+    alike than lines at random about one centre may be, they must lie where they are told to within `err`, if known.
     """
     told, own = around.lines[:, around.known], own[:, around.known]
     width, other = told[[1, 3]], own[[1, 3]]
-    alike = np.abs(told[[0, 2]] - own[[0, 2]]) < np.minimum(width, other)
-    alike &= np.maximum(width, other) < ALIKE * np.minimum(width, other)
-    return bool(np.count_nonzero(alike.all(axis=0)) >= AGREEING * told.shape[1])
+    alike = (np.abs(told[[0, 2]] - own[[0, 2]]) < np.minimum(width, other)).all(axis=0)
+    alike &= (np.maximum(width, other) < ALIKE * np.minimum(width, other)).all(axis=0)
+    share = np.count_nonzero(alike) / max(1, alike.size)
+    if err is not None and AGREEING <= share < CLEARLY:
+        return not scattered(told[:, alike], own[:, alike], err[:, around.known][:, alike])
+    return bool(share >= AGREEING)
+
+
+def scattered(told: Array, own: Array, err: Array) -> bool:
+    """Whether lines lie further from where they are told than their errors say, as those do that chance put there."""
+    far = (told[[0, 2]] - own[[0, 2]]) ** 2 / np.maximum(err**2, 1e-12)
+    return bool(np.median(far) > SCATTERED)
 
 
 def as_told(around: Surroundings, own: Array, err: Array) -> Mask:
@@ -105,8 +114,7 @@ def widened(around: Surroundings, told: Surroundings, own: Array, err: Array) ->
     there = (np.abs(told.lines[[0, 2]] - own[[0, 2]]) < np.minimum(width, other)).all(axis=0)
     if np.count_nonzero(there) < max(1.0, THERE * there.size):
         return None
-    far = (told.lines[[0, 2]] - own[[0, 2]])[:, there] ** 2 / np.maximum(err[:, there] ** 2, 1e-12)
-    if np.median(far) > SCATTERED:
+    if scattered(told.lines[:, there], own[:, there], err[:, there]):
         return None
     usual = np.median(other[:, there], axis=1)[:, None]
     width = around.lines[[1, 3]]
