@@ -30,19 +30,15 @@ from nvscope.odmr.pair_guess import guess_pairs, level_spectra
 from nvscope.odmr.pair_judge import (
     Noise,
     criterion,
-    doubt,
     freedom,
     may_be_one,
     noise_variance,
-    outdone,
-    stronger_and,
     useful_terms,
     useless_term,
     wanted_degree,
     weakest_line,
 )
 from nvscope.odmr.pair_likeness import Places, misgiving
-from nvscope.odmr.pair_residual import third_line
 from nvscope.odmr.pair_solve import solve_pairs
 from nvscope.odmr.setup import Setup
 from nvscope.odmr.simd import LANES
@@ -57,10 +53,6 @@ Handicap = Callable[[Places, Indices], Array]
 STRONG_CONTRAST = 0.03  # contrast from which Poisson weights must follow the spectrum
 CANDIDATES = 4  # starts for a pixel that is looked at again
 PARTED = 0.6  # of a line's width: where two lines close together are looked for in it, and how wide
-WIDER = 2.5  # ratio of widths up to which a further line is looked for
-ABOUT = 1.25  # ratio of widths up to which it is as good as the same, where widths go in steps of two
-ENOUGH = 8  # templates; with fewer all are taken
-FEW = 100  # solutions that show how wide lines are
 PILOT = 24  # pixels of a block that show whether its baseline is bent
 
 
@@ -191,62 +183,6 @@ class Block:
         guess = np.ones((4, count))
         guess_pairs(flat, count, self.setup.x, self.setup.bounds, guess)
         return guess
-
-    def doubted(
-        self,
-        solved: Array,
-        pixels: Indices,
-        guided: NDArray[np.bool_],
-        handicap: Handicap,
-        against: Array | None = None,
-        *,
-        later: bool,
-    ) -> Indices:
-        """Which solutions may not be the best there is.
-
-        `guided` are those that began where lines are known to be; `handicap` is what that says against others, and
-        `against` what it, and the lines' unlikeness, say against the solutions, if that is known. Who will be asked
-        again `later` need not be asked everything.
-        """
-        noise = self.noise.of(pixels)
-        variance = noise_variance(solved, noise)
-        doubted, unsure = doubt(solved, noise, variance, self.setup.bounds, guided, later=later)
-        some = np.flatnonzero(unsure)
-        if some.size:
-            whose = pixels[some]
-            if against is None:
-                own = solved[:, some]
-                told = misgiving(own, variance[some]) + handicap(Places.of(own, variance[some]), whose)
-            else:
-                told = against[some]
-            third, line = self._third_line(some, solved, pixels)
-            beside = np.empty((2, some.size))
-            stronger_and(some, solved, line, beside)
-            elsewhere = handicap(Places(beside, np.full(beside.shape, np.inf)), whose)
-            outdone(some, solved, variance, third, told, elsewhere, doubted)
-        return np.flatnonzero(doubted)
-
-    def _third_line(self, some: Indices, solved: Array, pixels: Indices) -> tuple[Array, Array]:
-        """What a further line would lower chi2 by beside each of `some` solutions, and where it would be.
-
-        Lines about as wide as these are tried: beside separate lines of one width, beside others, which may be one line
-        in truth or three, of any up to `WIDER`.
-        """
-        bank, root = self.setup.bank, np.sqrt(self.weight)
-        ratio = bank.width / np.median(solved[[W1, W2]][:, some[:: max(1, some.size // FEW)]])
-        apart = np.abs(solved[C1, some] - solved[C2, some]) >= solved[W1, some] + solved[W2, some]
-        third, line = np.zeros(some.size), np.zeros(some.size)
-        for asked, narrow, wide in ((apart, ABOUT, 2 / ABOUT), (~apart, WIDER, WIDER)):
-            where = np.flatnonzero(asked)
-            if where.size:
-                like = np.flatnonzero((ratio > 1 / narrow) & (ratio < wide))
-                like = like if like.size >= ENOUGH else np.arange(ratio.size)
-                gain, which = np.empty(where.size), np.empty(where.size, np.int64)
-                third_line(
-                    some[where], pixels, solved, self.setup.x, self.spectra, root, bank.filters[like], gain, which
-                )
-                third[where], line[where] = gain, bank.centre[like[which]]
-        return third, line
 
     def masked(self, pairs: Array, pixels: Indices) -> Indices:
         """Which pairs may be one line."""

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from nvscope.odmr.neighbours import Surroundings
 from nvscope.odmr.pair_block import Block, Handicap, no_handicap
+from nvscope.odmr.pair_doubt import doubtful
 from nvscope.odmr.pair_finish import LINES, ROWS
 from nvscope.odmr.pair_judge import noise_variance
 from nvscope.odmr.pair_likeness import Places, misgiving, strangeness
@@ -56,25 +57,24 @@ class PairFit:
             q, guided = block.start(np.arange(block.size), start)
             found = block.fit(alive, q, guided, setup.lines)
             strange = self._strange(_begun(q, guided)) if guided.any() else no_handicap
-            doubted = block.doubted(found, alive, guided[alive], strange, later=not self._search)
+            doubted = doubtful(block, found, alive, guided[alive], strange, later=not self._search)
             if doubted.size and self._search:
                 found[:, doubted] = block.try_harder(found[:, doubted], alive[doubted], setup.lines, no_handicap)
             elif doubted.size:
                 solved.doubted[first + alive[doubted]] = True
             if setup.choose_lines:
                 found = block.choose_lines(found, alive)
-            elif not self._search:
-                # few to a block: whoever asks them again has them all together
-                solved.doubted[first + alive[block.masked(found, alive)]] = True
-            self._finish(block, found, alive, np.zeros(alive.size, np.bool_))
+            self._follow(block, found, alive)
+            if setup.lines == 2 and not setup.choose_lines:
+                if self._search:
+                    block.unmask(found, alive, np.zeros(alive.size, np.bool_))
+                else:  # few to a block: whoever asks them again has them all together
+                    solved.doubted[first + alive[block.masked(found, alive)]] = True
         self._publish(block, _complete(found, alive, block.size), np.ones(block.size), first, solved)
 
-    def _finish(self, block: Block, found: Array, alive: NDArray[np.int64], expected: NDArray[np.bool_]) -> None:
-        """Give solutions the weights of their spectra, and take from pairs not `expected` what is none, in place."""
+    def _follow(self, block: Block, found: Array, alive: NDArray[np.int64]) -> None:
         if self.setup.weights.poisson[0] > 0:
             block.follow_spectrum(found, alive)
-        if self._search and self.setup.lines == 2 and not self.setup.choose_lines:
-            block.unmask(found, alive, expected)
 
     def reconsider(
         self,
@@ -89,9 +89,9 @@ class PairFit:
         """Fit pixels with what is known of their surroundings, (frequency, pixel), and fill `solved` from `first` on.
 
         They begin at their `own` solution, and those it leaves elsewhere begin again at what lies `around`. Without one
-        they begin at what lies around, and those that end elsewhere, or were not told, begin again at their `start` or
-        a guess. Distance from the surroundings counts against a solution as much as their own scatter says it should.
-        What is doubted then is looked for in all of the spectrum, if this engine searches.
+        they begin at what lies around, and those that end elsewhere begin again at one of `starts` or a guess, where
+        those begin who were not told. Distance from the surroundings counts against a solution as much as their own
+        scatter says it should. What is doubted then is looked for in all of the spectrum, if this engine searches.
 
         Parameters
         ----------
@@ -126,7 +126,7 @@ class PairFit:
                 rivals, owner = np.hstack([found[:, odd], other]), np.tile(np.arange(odd.size), 2)
                 found[:, odd] = block.likeliest(rivals, owner, others, strange)
                 far[odd], against[odd] = _against(block, found[:, odd], others, strange)
-            doubted = block.doubted(found, alive, told, strange, against, later=False)
+            doubted = doubtful(block, found, alive, told, strange, against, later=False)
             if doubted.size and self._search:
                 found[:, doubted] = block.try_harder(found[:, doubted], alive[doubted], 2, strange)
                 far[doubted] = _against(block, found[:, doubted], alive[doubted], strange)[0]
@@ -134,7 +134,8 @@ class PairFit:
                 solved.doubted[first + alive[doubted]] = True
             expected = told & (far < AS_EXPECTED)
             ease[alive[expected]] = EASE  # noise had only this one place to look like a line in
-            self._finish(block, found, alive, expected)
+            self._follow(block, found, alive)
+            block.unmask(found, alive, expected)
         self._publish(block, _complete(found, alive, block.size), ease, first, solved)
 
     def _strange(self, around: Surroundings) -> Handicap:
