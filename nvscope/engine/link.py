@@ -88,6 +88,7 @@ class RunLink:
         self._expected = Expectations()
         self._open: PointOpened | None = None
         self._fitter_gone = False
+        self._dead: set[str] = set()
         self._summaries: dict[int, MapSummary] = {}
         self._ready: dict[str, str] = {}
         self._finished: set[str] = set()
@@ -121,9 +122,12 @@ class RunLink:
             return self._ready[sender]
 
     def finish(self, outcome: str, reason: str, senders: Sequence[str], timeout: float) -> set[str]:
-        """Tell the workers that the run ends and wait for them; returns those that did not answer in time."""
+        """Tell the workers that the run ends and wait for them; returns those that did not answer in time.
+
+        Who has died is not waited for; nor is the fitter where nobody is left to write its maps.
+        """
         message = Finish(outcome, reason)  # type: ignore[arg-type]
-        missing = set(senders) - ({"fitter"} if self._fitter_gone else set())
+        missing = set(senders) - self._dead - ({"fitter"} if self._fitter_gone else set())
         self.guardian.try_send(message)
         for name, sender in (("recorder", self.recorder), ("fitter", self.fitter)):
             if name in missing:
@@ -132,6 +136,8 @@ class RunLink:
                     sender.send(message, timeout=5.0)
                 except Exception:
                     continue
+        if "recorder" in self._dead:
+            return set()
         with self._changed:
             self._changed.wait_for(lambda: missing <= self._finished, timeout)
             return missing - self._finished
@@ -148,8 +154,13 @@ class RunLink:
         for link in (self.recorder, self.fitter, self.guardian, self.viewers, self.reports):
             link.close()
 
+    def lose(self, name: str, why: str) -> None:
+        """A worker process that the run cannot do without has died."""
+        self._dead.add(name)
+        self.fail(why)
+
     def fail(self, why: str) -> None:
-        """A worker process has died: everything that waits for it fails now, and so does every later frame."""
+        """A worker cannot go on: everything that waits for it fails now, and so does every later frame."""
         self._failure = failure = DataError(why)
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._expected.fail, failure)

@@ -70,7 +70,7 @@ def watch_workers(workers: Workers, link: RunLink) -> None:
     def died(name: str, why: str) -> bool:
         nonlocal left
         if name != "fitter" or left == 0:
-            link.fail(why)
+            link.lose(name, why)
             return False
         left -= 1
         link.lose_fitter(why)

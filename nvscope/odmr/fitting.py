@@ -109,6 +109,10 @@ def fit(
     together = fast and neighbours and len(grid) == 2 and lines == 2
     search = None
     if isinstance(start, ExpectedPair):
+        if most != 2:
+            raise ValueError(
+                f'an expected pair is a start for lines=2 or "auto", not for {most}: give maps of all lines'
+            )
         if together:
             search, start = PairSearch.about(axis, start.half_splitting), None
         else:

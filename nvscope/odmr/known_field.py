@@ -85,9 +85,18 @@ class ExpectedPair:
     """A start for `nvscope.odmr.fit`: a pair of lines about twice `half_splitting` (Hz, γH) apart, wherever it is.
 
     The same as what `find_pairs` finds, but that it is looked for only where surroundings do not know better.
+
+    Raises
+    ------
+    ValueError
+        If it is not above zero.
     """
 
     half_splitting: float
+
+    def __post_init__(self) -> None:
+        if not 0 < self.half_splitting < np.inf:
+            raise ValueError(f"the half splitting must be above 0 Hz and finite, got {self.half_splitting}")
 
 
 @dataclass(frozen=True, eq=False)

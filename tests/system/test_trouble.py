@@ -19,7 +19,7 @@ def test_a_slow_disk_a_stalled_viewer_and_a_clock_step_cost_nothing_measured(nvs
         "reference",
         *COMMON,
         *faults(
-            "instrument=disk, kind=slow, command=., detail=0.05",
+            "instrument=disk, kind=slow, command=., detail=0.02",
             "instrument=viewer, kind=stops-reading, command=find",
             "instrument=viewer, kind=stops-reading, at=10 s",
             "instrument=computer, kind=clock-step, command=map, detail=-7200",

@@ -90,3 +90,15 @@ def test_where_nobody_is_asked_an_expected_pair_is_looked_for_in_every_pixel(how
         for start in (find_pairs(axis, signal, HALF), ExpectedPair(HALF))
     )
     np.testing.assert_array_equal(searched.f_minus, expected.f_minus)
+
+
+def test_an_expected_pair_that_makes_no_sense_is_refused():
+    axis, signal, _ = faint_map(0.003, 7)
+    with pytest.raises(ValueError, match="give maps of all lines"):
+        fit(axis, signal, lines=4, start=ExpectedPair(HALF))
+    for half in (0.0, -HALF, float("nan"), float("inf")):
+        with pytest.raises(ValueError, match="above 0 Hz"):
+            ExpectedPair(half)
+    # no pair so far apart lies within the axis: pixels are guessed
+    found = fit(axis, signal, baseline="constant", noise=0.003, start=ExpectedPair(5e9))
+    assert found.good.mean() > 0.9
