@@ -88,6 +88,7 @@ class RunLink:
         self._expected = Expectations()
         self._open: PointOpened | None = None
         self._fitter_gone = False
+        self._fitter_back = False  # a new one has said that it is there
         self._dead: set[str] = set()
         self._summaries: dict[int, MapSummary] = {}
         self._ready: dict[str, str] = {}
@@ -167,7 +168,7 @@ class RunLink:
 
     def lose_fitter(self, why: str) -> None:
         """The fitter has died and another is being started: until it is there the run goes on without maps."""
-        self._fitter_gone = True
+        self._fitter_gone, self._fitter_back = True, False
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._note_fitter_lost, why)
 
@@ -179,8 +180,11 @@ class RunLink:
         self.journal("fitter-restarted", {"reason": why, "point": point, "text": text})
 
     def _welcome_fitter(self) -> None:
-        """A new fitter is there: it takes part from the block that comes next."""
-        if self._fitter_gone and (self._open is None or self.fitter.try_send(self._open)):
+        """A new fitter is there: it takes part from the block that comes next.
+
+        It may have been heard before it can be spoken to; then this is tried again with every message that comes.
+        """
+        if self._fitter_back and self._fitter_gone and (self._open is None or self.fitter.try_send(self._open)):
             self._fitter_gone = False
 
     # --- FrameSink -----------------------------------------------------------------------------------------------
@@ -377,8 +381,9 @@ class RunLink:
             self._take_maps(message, received.arrays)
         elif isinstance(message, Fault):
             self.fail(f"{message.sender}: {message.reason}")
-        elif isinstance(message, Ready) and message.sender == "fitter":
-            self._welcome_fitter()
+        elif isinstance(message, Ready):
+            self._fitter_back |= message.sender == "fitter"
+        self._welcome_fitter()
 
     def _take_maps(self, maps: Maps, arrays: list[NDArray[Any]]) -> None:
         region = [self._roi] if self._roi else self._regions.get(maps.point, [])
