@@ -166,13 +166,25 @@ class RunLink:
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._expected.fail, failure)
 
-    def lose_fitter(self, why: str) -> None:
-        """The fitter has died and another is being started: until it is there the run goes on without maps."""
-        self._fitter_gone, self._fitter_back = True, False
-        if self._loop is not None:
-            self._loop.call_soon_threadsafe(self._note_fitter_lost, why)
+    def lose_fitter(self, why: str) -> str:
+        """The fitter has died; until another is there the run goes on without maps.
 
-    def _note_fitter_lost(self, why: str) -> None:
+        Returns
+        -------
+        str
+            Where the next one connects. It is a socket of its own: what is sent to a peer whose end has not been
+            noticed yet is lost.
+        """
+        self._fitter_gone, self._fitter_back = True, False
+        dead, self.fitter = self.fitter, Sender.bind("the fitter", frame_bytes=self.frame_bytes)
+        if self._loop is None:
+            dead.close(0.0)
+        else:
+            self._loop.call_soon_threadsafe(self._note_fitter_lost, why, dead)
+        return self.fitter.endpoint
+
+    def _note_fitter_lost(self, why: str, dead: Sender) -> None:
+        dead.close(0.0)
         self._expected.resolve_all_maps()
         text, point = f"{why}; started again", None if self._open is None else self._open.point
         if point is not None:
@@ -182,7 +194,7 @@ class RunLink:
     def _welcome_fitter(self) -> None:
         """A new fitter is there: it takes part from the block that comes next.
 
-        It may have been heard before it can be spoken to; then this is tried again with every message that comes.
+        It may be heard before it can be spoken to; so this is tried again with every message that comes.
         """
         if self._fitter_back and self._fitter_gone and (self._open is None or self.fitter.try_send(self._open)):
             self._fitter_gone = False
@@ -330,8 +342,10 @@ class RunLink:
     async def _send_parts(self, parts: Packed, *senders: Sender) -> None:
         deadline = time.monotonic() + READER_PATIENCE
         for sender in senders:
-            while self._failure is None and not (self._flush() and sender.try_send_parts(parts)):
-                if sender is self.fitter and self._fitter_gone:
+            while self._failure is None:
+                if sender is not self.recorder and (self._fitter_gone or sender is not self.fitter):
+                    break
+                if self._flush() and sender.try_send_parts(parts):
                     break
                 if time.monotonic() > deadline:
                     raise DataError(

@@ -104,22 +104,15 @@ class Workers:
     def __init__(self) -> None:
         self._context = multiprocessing.get_context("spawn")
         self._processes: dict[str, Any] = {}
-        self._started: dict[str, tuple[Callable[..., object], tuple[Any, ...]]] = {}
         self._watching = True
         self._thread: threading.Thread | None = None
 
     def start(self, name: str, target: Callable[..., object], *arguments: Any) -> None:
-        """Start a worker process; arguments are plain strings and numbers."""
+        """Start a worker process, in the place of an earlier one; arguments are plain strings and numbers."""
         process = self._context.Process(target=_start_quietly, args=(target, arguments), name=f"nvscope-{name}")
         process.daemon = True
         process.start()
         self._processes[name] = process
-        self._started[name] = target, arguments
-
-    def restart(self, name: str) -> None:
-        """Start a worker that has ended once more, as it was started before."""
-        target, arguments = self._started[name]
-        self.start(name, target, *arguments)
 
     def watch(self, died: Callable[[str, str], bool]) -> None:
         """Call `died` with name and reason for a worker that ends while it should be working.

@@ -58,9 +58,13 @@ def start_workers(request: RunRequest, directory: Path, link: RunLink, stack: Ex
     ends = (link.recorder.endpoint, link.reports.endpoint)
     workers.start("recorder", run_recorder, str(directory), *ends, None, FRAME_BYTES, request.rig.faults, request.seed)
     recorder = link.wait_ready("recorder", _TIMEOUT)
-    workers.start("fitter", run_fitter, link.fitter.endpoint, recorder, link.reports.endpoint)
+    _start_fitter(workers, link, link.fitter.endpoint, recorder)
     link.wait_ready("fitter", _TIMEOUT)
     return workers
+
+
+def _start_fitter(workers: Workers, link: RunLink, frames: str, recorder: str) -> None:
+    workers.start("fitter", run_fitter, frames, recorder, link.reports.endpoint)
 
 
 def watch_workers(workers: Workers, link: RunLink) -> None:
@@ -73,8 +77,7 @@ def watch_workers(workers: Workers, link: RunLink) -> None:
             link.lose(name, why)
             return False
         left -= 1
-        link.lose_fitter(why)
-        workers.restart(name)
+        _start_fitter(workers, link, link.lose_fitter(why), link.wait_ready("recorder", _TIMEOUT))
         return True
 
     workers.watch(died)
