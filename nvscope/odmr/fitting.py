@@ -12,6 +12,7 @@ from nvscope.odmr.checks import check_axis, check_signal
 from nvscope.odmr.choose_lines import choose_lines
 from nvscope.odmr.known_field import EXPECTED_WIDTH, ExpectedPair, PairSearch, find_pairs
 from nvscope.odmr.line_fit import LineFit
+from nvscope.odmr.line_stack import solve_line_stack
 from nvscope.odmr.noise import Noise, resolve_noise
 from nvscope.odmr.pair_fit import PairFit
 from nvscope.odmr.parallel import available_cores
@@ -106,7 +107,8 @@ def fit(
         return choose_lines(pair, single, int(which.max()) + 1, weights.known)
     engine = PairFit(setup) if fast else LineFit(setup)
     threads = threads or available_cores()
-    together = fast and neighbours and len(grid) == 2 and lines == 2
+    around = neighbours and len(grid) == 2
+    together = fast and around and lines == 2
     search = None
     if isinstance(start, ExpectedPair):
         if most != 2:
@@ -121,6 +123,9 @@ def fit(
     first[:, :most] -= setup.middle / setup.unit
     if together:
         solved = solve_stack(Stack(setup, values, first, search), threads)
+    elif isinstance(engine, LineFit):
+        laid_out = values if around else values.reshape(axis.size, 1, -1)
+        solved = solve_line_stack(Stack(setup, laid_out, first), threads, neighbours=around)
     else:
         solved = solve(engine, values.reshape(axis.size, -1), first, threads)
     return to_result(engine, values, solved)

@@ -18,13 +18,25 @@ Array = NDArray[np.float64]
 
 
 class LineFit:
-    """The general kernel on one setup."""
+    """The general kernel on one setup.
 
-    def __init__(self, setup: Setup) -> None:
+    Parameters
+    ----------
+    setup : Setup
+        What all pixels share.
+    ascending : bool
+        Whether several groups' lines leave in ascending order, or in that of their start.
+    """
+
+    smallest_block = 24
+
+    def __init__(self, setup: Setup, *, ascending: bool = True) -> None:
         self.setup = setup
+        self._ascending = ascending or setup.lines <= 2
         self._offsets = np.array(setup.shape.offsets) / setup.unit
         self._starts = np.stack([setup.bank.centre, setup.bank.width])
         n = setup.lines
+        self.widths = int(setup.which.max()) + 1
         self.rows = 6 * n + 8 + n * (n - 1) // 2
 
     def block(
@@ -50,10 +62,16 @@ class LineFit:
         fit_lines(
             s.x, spectra, root, s.weights.poisson, s.weights.known,
             s.shape.kind, self._offsets, s.lines, s.which, np.array(s.degrees), s.bank.filters, s.bank.overlap,
-            self._starts, start, s.bounds, s.windows, s.needed, table, solved.status[part], numbers,
+            self._starts, start, s.bounds, s.windows, s.needed, self._ascending, table, solved.status[part], numbers,
         )  # fmt: skip
         solved.table[:, part] = table.T
         solved.counts[:, part] = numbers.T
+
+    def parameters(self, table: Array) -> Array:
+        """Return centres and widths, (parameter, pixel), of a table."""
+        n, which = self.setup.lines, self.setup.which
+        widths = np.stack([table[4 + 6 * int(np.flatnonzero(which == w)[0])] for w in range(self.widths)])
+        return np.vstack([table[0 : 6 * n : 6], widths])
 
     def maps(self, table: Array, grid: tuple[int, ...]) -> dict[str, Any]:
         """Turn the kernel's table, (row, pixel), into maps in Hz by name."""

@@ -37,6 +37,7 @@ def fit_lines(
     bounds,
     windows,
     needed,
+    ascending,
     out,
     status,
     counts,
@@ -64,6 +65,8 @@ def fit_lines(
         Limits of centre and width; the intervals that were sampled.
     needed : (points + 1,)
         Amplitude over error, by degrees of freedom, below which a line is missing; see `setup`.
+    ascending : bool
+        Whether lines leave in ascending order, or in the order of their start.
     out : (pixel, rows)
         Per line centre, error, amplitude, error, width, error; three baseline coefficients and errors; reduced chi2;
         the drop of chi2; covariances of the centres (i < j).
@@ -215,9 +218,9 @@ def fit_lines(
         sound = covariance(gram, parameters, factor, inverse, work)
         for k in range(n):
             order[k] = k
-        for i in range(1, n):  # lines leave in ascending order, several groups that were given a start in its order
+        for i in range(1, n):
             k = i
-            while k > 0 and q[order[k]] < q[order[k - 1]] and not (warm and n > 2):
+            while k > 0 and q[order[k]] < q[order[k - 1]] and ascending:
                 order[k], order[k - 1] = order[k - 1], order[k]
                 k -= 1
         bounded = False

@@ -14,6 +14,7 @@ from nvscope.odmr.pair_finish import LINES, ROWS
 from nvscope.odmr.pair_judge import noise_variance
 from nvscope.odmr.pair_likeness import Places, misgiving, strangeness
 from nvscope.odmr.pair_publish import BASE, CENTER, CHI2_REDUCED, GAIN, HALF, MAPS, A, C, F, W, publish
+from nvscope.odmr.parallel import SMALLEST
 from nvscope.odmr.setup import Setup
 from nvscope.odmr.solved import Solved
 
@@ -38,6 +39,7 @@ class PairFit:
     """
 
     rows = MAPS
+    smallest_block = SMALLEST
 
     def __init__(self, setup: Setup, *, search: bool = True) -> None:
         self.setup = setup

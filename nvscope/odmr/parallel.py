@@ -11,7 +11,7 @@ from contextvars import ContextVar
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Abandoned", "as_slice", "available_cores", "blocks", "for_all", "only_while"]
+__all__ = ["SMALLEST", "Abandoned", "as_slice", "available_cores", "blocks", "for_all", "only_while"]
 
 SMALLEST, LARGEST, SHARES = 504, 4088, 8  # pixels a thread takes at a time
 

@@ -41,6 +41,10 @@ class Solved:
             np.zeros(pixels, np.bool_),
         )
 
+    def of(self, pixels: NDArray[np.int64]) -> Solved:
+        """Return the same for a choice of pixels."""
+        return Solved(self.table[:, pixels], self.status[pixels], self.counts[:, pixels], self.doubted[pixels])
+
     def put(self, pixels: NDArray[np.int64] | slice, other: Solved) -> None:
         """Replace some pixels by those of another."""
         self.table[:, pixels], self.status[pixels] = other.table, other.status

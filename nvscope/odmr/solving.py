@@ -44,7 +44,7 @@ def solve(
         own = root if root.shape[0] == 1 else root[part]
         engine.block(signal[:, part], own, start[part], part.start, solved)
 
-    for_all(block, blocks(pixels), threads)
+    for_all(block, blocks(pixels, engine.smallest_block), threads)
     return solved
 
 

@@ -131,8 +131,12 @@ def iterate(
     curvature,
     slope,
     work,
+    most=MAX_ITERATIONS,
 ):
-    """Refine `q` in place; returns (outcome, iterations, chi2). `bounds` is (centre low, high, width low, high)."""
+    """Refine `q` in place; returns (outcome, iterations, chi2). `bounds` is (centre low, high, width low, high).
+
+    It takes `most` iterations at most.
+    """
     size = q.size
     damped = np.empty((size, size))
     triangle = np.empty((size, size))
@@ -161,7 +165,7 @@ def iterate(
         work,
     )
     damping = 1e-3
-    for iteration in range(1, MAX_ITERATIONS + 1):
+    for iteration in range(1, most + 1):
         variance = 1.0 if known else chi2 / dof
         improved = False
         while damping < 1e9:
@@ -236,7 +240,7 @@ def iterate(
             damping *= 10.0
         if not improved:
             return STUCK, iteration, chi2
-    return STUCK, MAX_ITERATIONS, chi2
+    return STUCK, most, chi2
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=SAFE_FAST)

@@ -55,11 +55,55 @@ def test_overlapping_lines_are_found_without_a_start():
     best = fit(axis, signal, lines=8, baseline="quadratic", noise=noise, start=start)
     every = np.sort(np.concatenate([found.f_minus, found.f_plus]), axis=0)
     right = np.all(np.abs(every - np.sort(places.reshape(8, -1), axis=0)) < 3e6, axis=0)
-    # lines within a fraction of their width cannot be told apart, not from the truth either: 0.87 to 0.97 of four seeds
-    assert best.good.mean() > 0.9
-    assert found.good.mean() > 0.65  # 0.63 to 0.80; templates alone: 0.48
-    assert np.mean(found.good & ~right) < 0.06  # 0.02 to 0.03; templates alone: 0.2
-    assert np.mean(found.chi2_reduced < 1.02 * best.chi2_reduced) > 0.75
+    # lines within a fraction of their width cannot be told apart, not from the truth either: 0.88 to 0.97 of six seeds
+    assert best.good.mean() > 0.85
+    assert found.good.mean() > best.good.mean() - 0.1  # 0.07 less to 0.02 more
+    assert np.mean(found.good & ~right) < 0.06  # 0 to 0.03
+    assert np.mean(found.chi2_reduced < 1.02 * best.chi2_reduced) > 0.95  # 0.98 to 1; one of sixty is 0.017
+
+
+def spectra_of_a_map(side, seed):
+    """A map of all groups whose lines move, and meet, from one edge to the other."""
+    rng = np.random.default_rng(seed)
+    axis, noise = np.linspace(2.55e9, 3.20e9, 600), 6e-4
+    direction = rng.normal(size=3)
+    field = rng.uniform(60e-4, 100e-4) * direction / np.linalg.norm(direction)
+    depth, width = rng.uniform(0.004, 0.03, 8), rng.uniform(3e6, 7e6, 8)
+    along = 4e-4 * rng.normal(size=(2, 3))
+    stress = 0.4 * rng.normal(size=(3, 3))
+    stress = stress + stress.T
+    places, signal = np.empty((2, 4, side, side)), np.ones((axis.size, side, side))
+    for y, x in np.ndindex(side, side):
+        v, u = y / side, x / side
+        places[:, :, y, x] = group_lines(2.87e9, field + along[0] * v + along[1] * u, stress * (1 + 0.5 * u - 0.3 * v))
+        for k, f in enumerate(places[:, :, y, x].ravel()):
+            signal[:, y, x] -= depth[k] * lorentzian(axis, f, width[k])
+    return axis, signal + noise * rng.standard_normal(signal.shape), noise, places
+
+
+def test_lines_that_meet_along_a_map_are_followed():
+    axis, signal, noise, places = spectra_of_a_map(16, 4)
+    found = fit(axis, signal, lines=8, baseline="quadratic", noise=noise)
+    every = np.concatenate([found.f_minus, found.f_plus[::-1]])
+    right = np.all(np.abs(every - np.sort(places.reshape(8, 16, 16), axis=0)) < 3e6, axis=0)
+    assert np.all(np.diff(every, axis=0)[:, found.good] >= 0)  # those that meet change places
+    assert np.mean(found.good & right) > 0.97
+
+
+def test_pixels_of_a_map_ask_the_binned_map_and_their_neighbours():
+    axis, signal, noise, _ = spectra_of_a_map(16, 2)
+    found = fit(axis, signal, lines=8, baseline="quadratic", noise=noise)
+    alone = fit(axis, signal, lines=8, baseline="quadratic", noise=noise, neighbours=False)
+    assert found.good.mean() > alone.good.mean() + 0.1  # 0.76 and 0.58: in the others two lines are one, or nearly
+
+
+def test_a_map_without_order_is_left_as_it_is():
+    axis, signal, noise, _, _ = spectra_of_all_groups(144, 3)
+    alone = fit(axis, signal, lines=8, baseline="quadratic", noise=noise)
+    asked = fit(axis, signal.reshape(-1, 12, 12), lines=8, baseline="quadratic", noise=noise)
+    # some have a better solution from next door, none a worse one
+    assert np.mean(asked.chi2_reduced.ravel() < 1.001 * alone.chi2_reduced) > 0.97
+    assert asked.good.mean() > alone.good.mean() - 0.01
 
 
 def test_a_known_bias_names_the_lines():

@@ -153,3 +153,15 @@ def test_faint_pixels_at_steps_keep_to_their_own_side():
     assert result.good.mean() > 0.6
     far = np.abs(result.half_splitting - half)[result.good] > 5 * result.half_splitting_err[result.good]
     assert far.mean() < 0.005
+
+
+@pytest.mark.parametrize("model", ["n14", "gaussian"])
+@pytest.mark.parametrize("neighbours", [True, False])
+def test_a_wrong_start_is_not_believed_whatever_the_shape(model, neighbours):
+    axis = one_window(101)
+    signal, f_minus, f_plus = smooth_map(axis, 20, 0.002, 0.02, 5)
+    start = {"f_minus": f_minus - 22e6, "f_plus": f_plus + 15e6}
+    found = fit(axis, signal, model, noise=0.002, baseline="constant", start=start, neighbours=neighbours)
+    right = (np.abs(found.f_minus - f_minus) < 3e6) & (np.abs(found.f_plus - f_plus) < 3e6)
+    # lines of another shape are found as well: noise is ten times less than a line, shapes differ by less than that
+    assert np.mean(right) > 0.98
