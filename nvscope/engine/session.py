@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import threading
-import traceback
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -14,7 +13,6 @@ from typing import Any
 
 import msgspec
 from bluesky import RunEngine
-from bluesky.utils import RunEngineInterrupted, TransitionError
 from numpy.typing import NDArray
 
 from nvscope.clock import Clock, WallClock
@@ -23,8 +21,9 @@ from nvscope.config.faults import fault_specs
 from nvscope.devices.base import Assumed
 from nvscope.devices.rig import RigDevices
 from nvscope.engine.assembly import assemble
-from nvscope.engine.commands import Commands, journal
+from nvscope.engine.commands import Commands
 from nvscope.engine.connect import Connected, close_all, connect_all, refuse_held
+from nvscope.engine.driver import Driver
 from nvscope.engine.guardian import run_guardian
 from nvscope.engine.housekeeping import Housekeeping
 from nvscope.engine.link import RunLink
@@ -34,7 +33,7 @@ from nvscope.engine.processes import LabProcess, Workers
 from nvscope.engine.progress import Progress
 from nvscope.engine.record import run_info, snapshot
 from nvscope.engine.reporting import Reporter
-from nvscope.engine.request import Outcome, RunRequest, RunResult
+from nvscope.engine.request import RunRequest, RunResult
 from nvscope.engine.residual import ResidualPairs
 from nvscope.engine.safe_state import make_safe
 from nvscope.engine.screening import Screening
@@ -42,7 +41,7 @@ from nvscope.engine.stalled_viewer import StalledViewers
 from nvscope.engine.start import FRAME_BYTES, lab_addresses, make_clock, start_lab, start_workers, watch_workers
 from nvscope.engine.vocabulary import Vocabulary
 from nvscope.engine.wishes import Wishes
-from nvscope.errors import NvscopeError, first_cause
+from nvscope.errors import NvscopeError
 from nvscope.plans import PlanSummary, dry_run
 from nvscope.store.info import write_info
 from nvscope.store.layout import reserve_run
@@ -59,7 +58,7 @@ _STEPS_JOURNALED = 2000
 
 
 class Session:
-    """Executes one run; `abort` may be called from any thread at any time.
+    """Executes one run.
 
     Parameters
     ----------
@@ -72,6 +71,8 @@ class Session:
     ----------
     made_safe : threading.Event
         Set once the plan has ended and every instrument has been asked into its safe state, or nothing was moved.
+    abort : callable
+        Makes everything safe and ends the run, from any thread at any time; see `Driver.abort`.
     """
 
     def __init__(self, request: RunRequest, on_status: Callable[[RunStatus], None] = lambda status: None) -> None:
@@ -80,18 +81,14 @@ class Session:
         self.progress = Progress(self._walk(Assumed(), shape))
         self._wishes = Wishes(request.parameters, lambda wanted: self._walk(Assumed(), shape, wanted))
         self.directory: Path | None = None
-        self.made_safe = threading.Event()
+        self._driver = Driver(self._safe)
+        self.made_safe = self._driver.made_safe
+        self.abort = self._driver.abort
         self._on_status = on_status
-        self._engine: RunEngine | None = None
         self._link: RunLink | None = None
         self._instruments: dict[str, Connected] = {}
         self._housekeeping: Housekeeping | None = None
         self._clock: Clock = WallClock()
-        self._abort_reason: str | None = None
-        self._state: str = "starting"
-        self._lock = threading.Lock()
-        self._decision = threading.Event()
-        self._skip = False
         self._reporter: Reporter | None = None
         fault_specs(request.rig.faults, request.source)  # those of disk and viewer would else be found out too late
 
@@ -218,11 +215,9 @@ class Session:
             limits=request.rig.history,
             began=self._clock.now(),
             announced=lambda step, now: self.progress.announce(step, now),
-            take_skip=self._take_skip,
+            take_skip=self._driver.take_skip,
         ).register(engine)
-        with self._lock:
-            self._engine = engine
-            self._state = "running"
+        self._driver.take(engine, link)
         reporter = self._reporter = Reporter(link, directory.name, self._on_status)
         samplers = [
             asyncio.run_coroutine_threadsafe(stalled.wait(), loop),
@@ -245,9 +240,11 @@ class Session:
             },
         )
         link.journal("state", {"state": "running", "sequence": request.sequence.name})
-        outcome: Outcome
+        names = {kind: getattr(request, kind).name for kind in ("sample", "loading", "rig")}
         try:
-            outcome, reason = self._drive(engine, rig)
+            outcome, reason = self._driver.drive(
+                lambda: request.sequence.plan(rig, request.parameters), {**names, "note": request.note}
+            )
         finally:
             for sampler in samplers:
                 sampler.cancel()
@@ -256,86 +253,14 @@ class Session:
             safe = self._safe(loop)
             self.made_safe.set()
             link.journal("safe-state", safe)
-        self._state = outcome
+        self._driver.state = outcome
         link.journal("state", {"state": outcome, "reason": reason})
         reporter.emit(*self._describe())
         loop.call_soon_threadsafe(loop.stop)
         engine._th.join(5.0)
         return RunResult(outcome, reason, directory)
 
-    def _drive(self, engine: RunEngine, rig: RigDevices) -> tuple[Outcome, str]:
-        request = self.request
-        if self._abort_reason is not None:
-            return "aborted", self._abort_reason
-        plan = request.sequence.plan(rig, request.parameters)
-        try:
-            self._through_pauses(engine, lambda: engine(plan, **self._metadata()))
-        except Exception as error:
-            if self._abort_reason is not None:
-                return "aborted", self._abort_reason
-            known = isinstance(error, NvscopeError)
-            if self._link is not None:
-                self._link.journal(
-                    "error", {"error": str(error), "traceback": "" if known else traceback.format_exc(limit=20)}
-                )
-            cause = first_cause(error)
-            return "failed", str(cause) if isinstance(cause, NvscopeError) else f"{type(cause).__name__}: {cause}"
-        if self._abort_reason is not None:
-            return "aborted", self._abort_reason
-        return "done", ""
-
-    def _through_pauses(self, engine: RunEngine, proceed: Callable[[], Any]) -> None:
-        """Run to the end, waiting at every pause for somebody to resume or abort."""
-        while True:
-            try:
-                proceed()
-                return
-            except RunEngineInterrupted:
-                if engine.state != "paused":
-                    return
-            self._set_state("paused", engine)
-            self._decision.wait()
-            self._decision.clear()
-            if self._abort_reason is not None:
-                engine.abort(self._abort_reason)
-                return
-            self._set_state("running", engine)
-            proceed = engine.resume
-
-    def _set_state(self, state: str, engine: RunEngine) -> None:
-        self._state = state
-        if self._link is not None:
-            asyncio.run_coroutine_threadsafe(journal(self._link, "state", {"state": state}), engine.loop)
-
-    def _take_skip(self) -> bool:
-        skip, self._skip = self._skip, False
-        return skip
-
-    def _metadata(self) -> dict[str, Any]:
-        request = self.request
-        names = {kind: getattr(request, kind).name for kind in ("sample", "loading", "rig")}
-        return {**names, "note": request.note}
-
     # --- ending --------------------------------------------------------------------------------------------------
-
-    def abort(self, reason: str) -> None:
-        """Make everything safe, then end the run; returns at once if it has not begun or has ended."""
-        with self._lock:
-            self._abort_reason = self._abort_reason or reason
-            engine = self._engine
-        if engine is None or engine.state == "idle":
-            if engine is None:
-                self.made_safe.set()  # nothing has been moved, and nothing will be
-            return
-        self._state = "aborting"
-        if self._link is not None:
-            asyncio.run_coroutine_threadsafe(journal(self._link, "abort", {"reason": reason}), engine.loop)
-        self._safe(engine.loop)
-        if engine.state == "paused":
-            self._decision.set()  # the thread that waits at the pause ends the run
-            return
-        with suppress(TransitionError, RunEngineInterrupted):
-            engine.abort(reason)
 
     def _end_devices(self, rig: RigDevices, loop: asyncio.AbstractEventLoop) -> None:
         """End what the plan left under way: a point being opened would switch on again what has been made safe."""
@@ -351,7 +276,7 @@ class Session:
 
     def _describe(self) -> tuple[str, Progress, float, dict[str, float]]:
         housekeeping = dict(self._housekeeping.latest) if self._housekeeping is not None else {}
-        return self._state, self.progress, self._clock.now(), housekeeping
+        return self._driver.state, self.progress, self._clock.now(), housekeeping
 
     # --- control from outside ---
 
@@ -368,30 +293,18 @@ class Session:
 
     def control(self, request: Control) -> Reply:
         """Carry out a request from a terminal, a window or another program; called from the control socket's thread."""
-        with self._lock:
-            engine = self._engine
+        engine, state = self._driver.engine, self._driver.state
         if request.verb == "status":
             newest = self._reporter.newest if self._reporter is not None else None
-            return Reply(True, self._state, msgspec.to_builtins(newest) if newest is not None else {})
-        if engine is None or self._state not in ("running", "paused"):
-            return Reply(False, f"the run is {self._state}; it cannot {request.verb} now")
+            return Reply(True, state, msgspec.to_builtins(newest) if newest is not None else {})
+        if engine is None or state not in ("running", "paused"):
+            return Reply(False, f"the run is {state}; it cannot {request.verb} now")
         if request.verb == "abort":
             threading.Thread(target=self.abort, args=(request.text or "asked to abort",), daemon=True).start()
             return Reply(True, "making the rig safe and closing the run")
         if (reply := Commands(self._link_now, engine.loop, self._wishes, self.progress).carry_out(request)) is not None:
             return reply
-        if request.verb == "skip":
-            self._skip = True
-            return Reply(True, "averaging of this point ends with the present block")
-        if request.verb == "pause":
-            if self._state == "paused":
-                return Reply(False, "the run is paused already")
-            engine.request_pause(defer=False)
-            return Reply(True, "pausing: the hardware call in progress finishes first")
-        if self._state != "paused":
-            return Reply(False, "the run is not paused")
-        self._decision.set()
-        return Reply(True, "resuming from the last checkpoint")
+        return self._driver.carry_out(request.verb)
 
     @property
     def _link_now(self) -> RunLink:

@@ -102,8 +102,8 @@ def fit(
     setup = make_setup(axis, shape, most, which, (lowest, highest), weights, choose_lines=lines == "auto")
     fast = model == "lorentzian" and most <= 2 and width == "separate"
     if lines == "auto" and not fast:
-        pair = fit(axis, signal, model, 2, baseline, noise, start, threads, width=width)
-        single = fit(axis, signal, model, 1, baseline, noise, None, threads)
+        pair = fit(axis, signal, model, 2, baseline, noise, start, threads, width=width, neighbours=neighbours)
+        single = fit(axis, signal, model, 1, baseline, noise, None, threads, neighbours=neighbours)
         return choose_lines(pair, single, int(which.max()) + 1, weights.known)
     engine = PairFit(setup) if fast else LineFit(setup)
     threads = threads or available_cores()

@@ -33,6 +33,7 @@ from nvscope.odmr.pair_judge import (
     freedom,
     may_be_one,
     noise_variance,
+    second_stronger,
     useful_terms,
     useless_term,
     wanted_degree,
@@ -204,7 +205,7 @@ class Block:
         single = self.best_single(pairs[:, some], pixels[some])
         needed = 3 * np.log(noise.points) * noise_variance(pairs[:, some], noise)
         masked = some[single[CHI2] - pairs[CHI2, some] < needed]
-        pairs[np.where(second_stronger(pairs[:, masked]), FIXED, FIXED + 1), masked] = np.inf
+        pairs[np.where(second_stronger(pairs, masked), FIXED, FIXED + 1), masked] = np.inf
 
     def refine(self, pixels: Indices, q: Array, lines: int, degree: int) -> Array:
         """Converge from `q`, (4, start), of which each belongs to one of `pixels`; returns a table of solutions."""
@@ -346,12 +347,6 @@ class Block:
                 same = strong[(solved[DEGREE, strong] == degree) & (solved[LINES, strong] == lines)]
                 if same.size:
                     solved[:, same] = self.refine(pixels[same], solved[:4, same], lines, degree)
-
-
-def second_stronger(pairs: Array) -> NDArray[np.bool_]:
-    """Whether the second line of each pair is the more significant one."""
-    second: NDArray[np.bool_] = pairs[A2] ** 2 * pairs[FIXED] > pairs[A1] ** 2 * pairs[FIXED + 1]
-    return second
 
 
 def stronger(pairs: Array) -> Array:

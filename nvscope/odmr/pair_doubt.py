@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from nvscope.odmr.pair_block import Block, Handicap
 from nvscope.odmr.pair_finish import C1, C2, W1, W2
-from nvscope.odmr.pair_judge import doubt, noise_variance, outdone, stronger_and
+from nvscope.odmr.pair_judge import doubt, noise_variance, outdone, second_stronger
 from nvscope.odmr.pair_likeness import Places, misgiving
 from nvscope.odmr.pair_residual import third_line
 
@@ -50,8 +50,8 @@ def doubtful(
         else:
             told = against[some]
         third, line = _third_line(block, some, solved, pixels)
-        beside = np.empty((2, some.size))
-        stronger_and(some, solved, line, beside)
+        strong = np.where(second_stronger(solved, some), solved[C2, some], solved[C1, some])
+        beside = np.vstack([strong, line])
         elsewhere = handicap(Places(beside, np.full(beside.shape, np.inf)), whose)
         outdone(some, solved, variance, third, told, elsewhere, doubted)
     return np.flatnonzero(doubted)

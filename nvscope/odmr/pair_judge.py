@@ -22,7 +22,7 @@ __all__ = [
     "may_be_one",
     "noise_variance",
     "outdone",
-    "stronger_and",
+    "second_stronger",
     "useful_terms",
     "useless_term",
     "wanted_degree",
@@ -100,6 +100,12 @@ def weakest_line(table: Array, noise: Noise) -> Array:
     second = np.abs(table[A2]) / np.sqrt(variance * table[FIXED + 1])
     result: Array = np.where(table[LINES] == 2, np.minimum(first, second), first)
     return result
+
+
+def second_stronger(table: Array, chosen: NDArray[np.int64] | slice = slice(None)) -> NDArray[np.bool_]:
+    """Whether the second line of each of the `chosen` pairs is the more significant one."""
+    first, second = table[A1, chosen] ** 2 * table[FIXED + 1, chosen], table[A2, chosen] ** 2 * table[FIXED, chosen]
+    return np.asarray(second > first)
 
 
 def wanted_degree(table: Array, noise: Noise, highest: int) -> NDArray[np.int64]:
@@ -190,16 +196,6 @@ def may_be_one(table, variance, doubtful):  # type: ignore[no-untyped-def]
         clear = table[A1, s] ** 2 > least * table[VARIANCE + A1, s]
         clear = clear and table[A2, s] ** 2 > least * table[VARIANCE + A2, s]
         doubtful[s] = table[LINES, s] == 2.0 and not apart and not clear
-
-
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=SAFE_FAST)
-def stronger_and(chosen, table, line, places):  # type: ignore[no-untyped-def]
-    """Fill `places`, (2, some), with where the stronger line of each chosen solution is, and another `line`."""
-    for t in range(chosen.size):
-        s = chosen[t]
-        second = table[A2, s] ** 2 * table[FIXED, s] > table[A1, s] ** 2 * table[FIXED + 1, s]
-        places[0, t] = table[C2, s] if second else table[C1, s]
-        places[1, t] = line[t]
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=SAFE_FAST)
