@@ -26,12 +26,15 @@ class LineFit:
         What all pixels share.
     ascending : bool
         Whether several groups' lines leave in ascending order, or in that of their start.
+    grow : bool
+        Whether one or two lines too are guessed one after the other, which is dearer and better.
     """
 
     smallest_block = 24
 
-    def __init__(self, setup: Setup, *, ascending: bool = True) -> None:
+    def __init__(self, setup: Setup, *, ascending: bool = True, grow: bool = False) -> None:
         self.setup = setup
+        self._grow = grow or setup.lines > 2
         self._ascending = ascending or setup.lines <= 2
         self._offsets = np.array(setup.shape.offsets) / setup.unit
         self._starts = np.stack([setup.bank.centre, setup.bank.width])
@@ -53,11 +56,13 @@ class LineFit:
         table = np.empty((signal.shape[1], self.rows))
         numbers = np.empty((signal.shape[1], 3), np.int32)
         spectra = np.ascontiguousarray(signal.T, dtype=np.float64)
-        if s.lines > 2 and not (len(start) and np.isfinite(start).all()):
+        if self._grow and not (len(start) and np.isfinite(start).all()):
             start = np.array(start) if len(start) else np.full((len(spectra), start.shape[1]), np.nan)
+            # the cheap guess of few lines knows what bends; humps on a bend are what misleads it
+            degree = s.degrees[1 if s.lines > 2 else 0]
             grow_starts(
                 s.x, spectra, root, s.weights.poisson, s.weights.known, s.shape.kind, self._offsets, s.lines, s.which,
-                s.degrees[1], s.bank.filters, self._starts, s.bounds, start,
+                degree, s.bank.filters, self._starts, s.bounds, start,
             )  # fmt: skip
         fit_lines(
             s.x, spectra, root, s.weights.poisson, s.weights.known,

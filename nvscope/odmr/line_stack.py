@@ -23,6 +23,7 @@ Mask = NDArray[np.bool_]
 
 COARSEST = 6  # pixels along an edge below which binning stops
 SAMPLE = 60  # pixels that show whether a binned stack helps
+FEW = 30  # pixels that show how well one or two lines can be fitted
 HELPED = 0.5  # share of them that must be content with what it says
 WORSE = 4.0  # excess of chi2 over that of good pixels, in its own scatter, that is not believed
 USUAL = 0.25  # share of pixels that are fitted as well as can be
@@ -43,13 +44,15 @@ def solve_line_stack(stack: Stack, threads: int, *, neighbours: bool = True) -> 
     if neighbours:
         _ask_neighbours(stack, engine, solved, threads)
     if len(told):
-        _guess(stack, engine, solved, np.flatnonzero(np.isfinite(told).all(axis=1) & ~_fits(engine, solved)), threads)
+        misled = np.flatnonzero(np.isfinite(told).all(axis=1) & ~_fits(engine, solved))
+        _guess(stack, engine, solved, misled, threads)
         _ask_neighbours(stack, engine, solved, threads)
-    elif len(stack.start) and engine.setup.lines <= 2:  # more of them keep the order of their start
-        sample = every[:: max(1, every.size // SAMPLE)]
-        _guess(stack, engine, solved, sample, threads)
-        content = (solved.status == 0) & _fits(engine, solved, solved.of(sample))
-        _guess(stack, engine, solved, np.flatnonzero(~content), threads)
+    elif engine.setup.lines <= 2:  # more of them were guessed with care, or keep the order of their start
+        careful = LineFit(stack.setup, grow=True)
+        sample = every[:: -(-every.size // FEW)]
+        _guess(stack, careful, solved, sample, threads)
+        misled = ~_fits(engine, solved, solved.of(sample)) | (_cancelling(engine, solved.table) > 0)
+        _guess(stack, careful, solved, np.flatnonzero(misled), threads)
     return solved
 
 
@@ -154,9 +157,17 @@ def _score(engine: LineFit, solved: Solved, used: Indices) -> Array:
     misfit = chi2 if setup.weights.known else used * np.log(np.maximum(chi2, 1e-300))
     points = misfit + parameters * np.log(used) + MISSING * (n - np.minimum(solved.counts[1], n))
     points += MISSING * ((solved.status == 1) | (solved.status == 3))
+    points += CANCELLING * _cancelling(engine, table)
+    return np.where(np.isfinite(points), points, np.inf)
+
+
+def _cancelling(engine: LineFit, table: Array) -> NDArray[np.int64]:
+    """How many pairs of lines overlap and have opposite signs."""
+    n = engine.setup.lines
     centre, amplitude, width = table[0 : 6 * n : 6], table[2 : 6 * n : 6], table[4 : 6 * n : 6]
+    count = np.zeros(table.shape[1], np.int64)
     for k in range(n):
         for j in range(k):
             apart = np.abs(centre[k] - centre[j]) > width[k] + width[j]
-            points += CANCELLING * ((amplitude[k] * amplitude[j] < 0) & ~apart)
-    return np.where(np.isfinite(points), points, np.inf)
+            count += (amplitude[k] * amplitude[j] < 0) & ~apart
+    return count

@@ -40,6 +40,7 @@ from nvscope.odmr.pair_judge import (
     weakest_line,
 )
 from nvscope.odmr.pair_likeness import Places, misgiving
+from nvscope.odmr.pair_residual import third_line
 from nvscope.odmr.pair_solve import solve_pairs
 from nvscope.odmr.setup import Setup
 from nvscope.odmr.simd import LANES
@@ -273,7 +274,31 @@ class Block:
             could = handicap(Places.begun(parted), pixels) <= against
             rivals.append(self.refine_any(pixels[could], parted[:, could], 2))
             owners.append(every[could])
-        return self.likeliest(np.hstack(rivals), np.concatenate(owners), pixels, handicap)
+        best = self.likeliest(np.hstack(rivals), np.concatenate(owners), pixels, handicap)
+        if lines == 2:
+            self._look_beside(best, pixels, handicap)
+        return best
+
+    def _look_beside(self, pairs: Array, pixels: Indices, handicap: Handicap) -> None:
+        """Take two lines that overlap for one, and look for the other in what it leaves, in place.
+
+        Beside a line many times deeper a faint one explains less than templates leave of the deep one.
+        """
+        bank = self.setup.bank
+        overlapping = np.abs(pairs[C1] - pairs[C2]) < pairs[W1] + pairs[W2]
+        some = np.flatnonzero(overlapping | (pairs[A1] * pairs[A2] < 0))
+        if not some.size or len(bank.filters) < 4:
+            return
+        single = self.best_single(pairs[:, some], pixels[some])
+        gain, which = np.empty(some.size), np.empty(some.size, np.int64)
+        third_line(
+            np.arange(some.size), pixels[some], single, self.setup.x, self.spectra, np.sqrt(self.weight), bank.filters,
+            gain, which,
+        )  # fmt: skip
+        q = np.stack([single[C1], single[W1], bank.centre[which], bank.width[which]])
+        found = self.refine_any(pixels[some], q, 2)
+        owner = np.tile(np.arange(some.size), 2)
+        pairs[:, some] = self.likeliest(np.hstack([pairs[:, some], found]), owner, pixels[some], handicap)
 
     def parted(self, table: Array) -> Array:
         """Starts that take the stronger line of a pair for both lines close together."""

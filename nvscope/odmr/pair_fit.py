@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from nvscope.odmr.neighbours import Surroundings
 from nvscope.odmr.pair_block import Block, Handicap, no_handicap
 from nvscope.odmr.pair_doubt import doubtful
-from nvscope.odmr.pair_finish import LINES, ROWS
+from nvscope.odmr.pair_finish import LINES, ROWS, W1, W2
 from nvscope.odmr.pair_judge import noise_variance
 from nvscope.odmr.pair_likeness import Places, misgiving, strangeness
 from nvscope.odmr.pair_publish import BASE, CENTER, CHI2_REDUCED, GAIN, HALF, MAPS, A, C, F, W, publish
@@ -24,6 +24,7 @@ Array = NDArray[np.float64]
 Starts = Callable[[NDArray[np.int64]], Array]
 
 AS_EXPECTED = 6.0  # distance, as an addition to chi2, up to which a solution confirms its surroundings
+HUMP = 2.5  # ratio of its width to that of the lines around from which a line is one
 EASE = 0.75  # significance then needed, of that asked elsewhere
 
 
@@ -129,6 +130,9 @@ class PairFit:
                 found[:, odd] = block.likeliest(rivals, owner, others, strange)
                 far[odd], against[odd] = _against(block, found[:, odd], others, strange)
             doubted = doubtful(block, found, alive, told, strange, against, later=False)
+            # humps on a bent baseline explain two lines elsewhere, and as good as nothing else does beside them
+            broad = (found[[W1, W2]] > HUMP * around.lines[[1, 3]][:, alive]).any(axis=0)
+            doubted = np.union1d(doubted, np.flatnonzero(told & broad))
             if doubted.size and self._search:
                 found[:, doubted] = block.try_harder(found[:, doubted], alive[doubted], 2, strange)
                 far[doubted] = _against(block, found[:, doubted], alive[doubted], strange)[0]

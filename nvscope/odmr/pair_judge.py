@@ -20,6 +20,7 @@ __all__ = [
     "doubt",
     "freedom",
     "may_be_one",
+    "misfits",
     "noise_variance",
     "outdone",
     "second_stronger",
@@ -72,6 +73,12 @@ class Noise:
 def freedom(table: Array, noise: Noise) -> Array:
     """Degrees of freedom."""
     result: Array = noise.points - 1 - 3 * table[LINES] - table[DEGREE]
+    return result
+
+
+def misfits(table: Array, noise: Noise) -> Array:
+    """Reduced chi2 in units of the noise, or of what it is thought to be in proportion to."""
+    result: Array = table[CHI2] / freedom(table, noise) / noise.unit
     return result
 
 
@@ -141,16 +148,16 @@ def worth_it(table: Array, noise: Noise, degree: int) -> NDArray[np.bool_]:
 
 
 def doubt(
-    table: Array, noise: Noise, variance: Array, bounds: Array, guided: NDArray[np.bool_], *, later: bool
+    table: Array, noise: Noise, variance: Array, bounds: Array, guided: NDArray[np.bool_], usual: float, *, later: bool
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Which solutions may not be the best there is, and of which of these the rest of the spectrum should be asked.
 
     Those are faint, yet there, and else as a pair should be; where pixels were `guided`, began where lines are known to
-    be, also those that are hardly there or odd, unless they will be asked again `later`.
+    be, also those that are hardly there or odd, unless they will be asked again `later`. `usual` is what `misfits`
+    returns for a pixel that is fitted as well as can be.
     """
     free = freedom(table, noise)
-    misfit = table[CHI2] / free / noise.unit
-    usual = float(np.partition(misfit, misfit.size // 2)[misfit.size // 2])
+    misfit = misfits(table, noise)
     doubted = np.empty(table.shape[1], np.bool_)
     unsure = np.empty(table.shape[1], np.bool_)
     suspect(table, variance, misfit, free, usual, bounds, guided, later, doubted, unsure)

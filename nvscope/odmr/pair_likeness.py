@@ -22,6 +22,7 @@ OPPOSITE = 8.0  # what opposite signs count, in chi2
 CANCELLING = 12.0  # what they count besides where the lines overlap: most of either is then not to be seen
 MOST = 6.0  # scale of chi2 from which differences within a pair count ever less
 ODD_PLACE = 8.0  # the same for distance from the surroundings
+ELSEWHERE = 24.0  # most that distance counts: one pixel in a hundred lies elsewhere, in any of some fifty places a line
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,4 +123,4 @@ def all_distances(centre, variance, lines, spread, pixels, step, out):  # type: 
             far = centre[own, s] - lines[2 * k, p]
             far = far * far / wide
             total += ODD_PLACE * math.log(1.0 + far / ODD_PLACE) if math.isfinite(far) else 0.0
-        out[s] = total
+        out[s] = min(total, ELSEWHERE)
