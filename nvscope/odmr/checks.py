@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["check_axis", "check_signal"]
+__all__ = ["check_axis", "check_signal", "saturated"]
+
+SATURATED = 0.05  # share of a pixel's points that may be cut off at the top
 
 
 def check_axis(frequency: ArrayLike, parameters: int) -> NDArray[np.float64]:
@@ -44,6 +46,14 @@ def check_axis(frequency: ArrayLike, parameters: int) -> NDArray[np.float64]:
             "fit(frequency[order], signal[order])"
         )
     return axis
+
+
+def saturated(signal: NDArray[Any]) -> NDArray[np.bool_]:
+    """Which pixels of raw counts, (frequency, …), stand at the top of their type in more than one point of twenty."""
+    if signal.dtype not in (np.uint8, np.uint16) or signal.max() < np.iinfo(signal.dtype).max:
+        return np.zeros(signal.shape[1:], np.bool_)
+    result: NDArray[np.bool_] = (signal == np.iinfo(signal.dtype).max).mean(axis=0) > SATURATED
+    return result
 
 
 def check_signal(signal: ArrayLike, points: int) -> NDArray[Any]:

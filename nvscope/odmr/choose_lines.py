@@ -15,7 +15,7 @@ __all__ = ["ELSEWHERE", "choose_lines"]
 ELSEWHERE = 6.0  # what a second line costs besides its parameters: noise has many places to look like one
 
 
-def choose_lines(pair: ODMRFit, single: ODMRFit, widths: int, noise_known: bool) -> ODMRFit:
+def choose_lines(pair: ODMRFit, single: ODMRFit, widths: int, points: NDArray[np.int64], noise_known: bool) -> ODMRFit:
     """Keep a pair where its lines are both significant and worth their parameters, elsewhere one line.
 
     Parameters
@@ -24,10 +24,11 @@ def choose_lines(pair: ODMRFit, single: ODMRFit, widths: int, noise_known: bool)
         The same signal fitted with two lines and with one.
     widths : int
         How many widths the pair has of its own.
+    points : ndarray
+        Usable points of every pixel.
     noise_known : bool
         Whether `chi2_reduced` is in units of the noise.
     """
-    points = np.count_nonzero(np.isfinite(pair.signal), axis=0)
     of_pair = _criterion(pair, points, 4 + widths, noise_known)
     of_single = _criterion(single, points, 3, noise_known)
     two = (pair.n_lines == 2) & (of_pair + ELSEWHERE < of_single)

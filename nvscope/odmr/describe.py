@@ -68,6 +68,9 @@ def plot_pixel(result: ODMRFit, pixel: tuple[int, ...] | int, ax: Axes | None = 
     index: tuple[Any, ...] = pixel if isinstance(pixel, tuple) else (pixel,)
     if len(index) != len(result.grid):
         raise ValueError(f"pixel {pixel} does not index a grid of shape {result.grid}")
+    if not all(-size <= i < size for i, size in zip(index, result.grid, strict=True)):
+        raise ValueError(f"pixel {pixel} lies outside a grid of shape {result.grid}")
+    index = tuple(i % size for i, size in zip(index, result.grid, strict=True))
     measured = result.signal[(slice(None), *index)].astype(np.float64)
     fine = np.linspace(result.frequency[0], result.frequency[-1], 2001)
     pick: tuple[Any, ...] = tuple(slice(i, i + 1) for i in index)

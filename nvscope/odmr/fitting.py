@@ -8,12 +8,12 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nvscope.odmr.checks import check_axis, check_signal
+from nvscope.odmr.checks import check_axis, check_signal, saturated
 from nvscope.odmr.choose_lines import choose_lines
 from nvscope.odmr.known_field import EXPECTED_WIDTH, ExpectedPair, PairSearch, find_pairs
 from nvscope.odmr.line_fit import LineFit
 from nvscope.odmr.line_stack import solve_line_stack
-from nvscope.odmr.noise import Noise, resolve_noise
+from nvscope.odmr.noise import Noise, resolve_noise, usable_points
 from nvscope.odmr.pair_fit import PairFit
 from nvscope.odmr.parallel import available_cores
 from nvscope.odmr.result import ODMRFit
@@ -83,12 +83,12 @@ def fit(
     """
     shape = _model(model)
     most = _most_lines(lines)
-    if baseline not in BASELINES:
+    if not isinstance(baseline, str) or baseline not in BASELINES:
         raise ValueError(f"baseline must be one of {', '.join(BASELINES)}, got {baseline!r}")
     if width not in ("separate", "shared"):
         raise ValueError(f'width must be "separate" or "shared", got {width!r}')
-    if threads is not None and threads < 1:
-        raise ValueError(f"threads must be 1 or more, got {threads}")
+    if threads is not None and not (isinstance(threads, (int, np.integer)) and threads >= 1):
+        raise ValueError(f"threads must be a whole number, 1 or more, got {threads!r}")
     which = np.arange(most)
     if width == "shared":
         which = np.minimum(which, most - 1 - which)
@@ -104,7 +104,8 @@ def fit(
     if lines == "auto" and not fast:
         pair = fit(axis, signal, model, 2, baseline, noise, start, threads, width=width, neighbours=neighbours)
         single = fit(axis, signal, model, 1, baseline, noise, None, threads, neighbours=neighbours)
-        return choose_lines(pair, single, int(which.max()) + 1, weights.known)
+        used = usable_points(values.reshape(axis.size, -1), weights.root).reshape(grid)
+        return choose_lines(pair, single, int(which.max()) + 1, used, weights.known)
     engine = PairFit(setup) if fast else LineFit(setup)
     threads = threads or available_cores()
     around = neighbours and len(grid) == 2
@@ -128,6 +129,7 @@ def fit(
         solved = solve_line_stack(Stack(setup, laid_out, first), threads, neighbours=around)
     else:
         solved = solve(engine, values.reshape(axis.size, -1), first, threads)
+    solved.invalidate(saturated(values).ravel())
     return to_result(engine, values, solved)
 
 
@@ -155,6 +157,8 @@ def _start(
     widths = int(which.max()) + 1
     if start is None:
         return np.empty((0, lines + widths))
+    if not isinstance(start, ODMRFit | Mapping):
+        raise ValueError(f"start must be an earlier fit, a mapping or ExpectedPair, got {type(start).__name__}")
     half = max(1, lines // 2)
     suffixes = ("minus",) if lines == 1 else ("minus", "plus")
     stacked: dict[str, NDArray[np.float64]] = {}

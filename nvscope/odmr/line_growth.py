@@ -13,7 +13,7 @@ import math
 import numpy as np
 from numba import njit
 
-from nvscope.odmr.lines import conditional_variance, weigh
+from nvscope.odmr.lines import CONSTANT, conditional_variance, weigh
 from nvscope.odmr.shapes import SAFE_FAST
 from nvscope.odmr.varpro import dot, iterate
 
@@ -96,13 +96,15 @@ def grow_starts(
         wanted = False
         for i in range(start.shape[1]):
             wanted = wanted or not math.isfinite(start[p, i])
-        used, level, _ = weigh(spectra[p], root_weight[p if root_weight.shape[0] > 1 else 0], rw)
+        used, level, total = weigh(spectra[p], root_weight[p if root_weight.shape[0] > 1 else 0], rw)
         variance = poisson[0] * level + poisson[1] if poisson[0] > 0.0 else 1.0
         if not wanted or used <= most or not variance > 0.0:
             continue
         for i in range(points):
             rw[i] /= math.sqrt(variance)
             y[i] = (spectra[p, i] - level) * rw[i] if rw[i] > 0.0 else 0.0
+        if not dot(y, y) > CONSTANT * level * level * total / variance:
+            continue
         spectrum = (x, y, rw, kind, offsets, degree, used, known, bounds)
         lines = grow_lines(spectrum, n, filters, bank, room)
         order = np.argsort(lines[:n])

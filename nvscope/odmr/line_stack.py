@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nvscope.odmr.line_fit import LineFit
+from nvscope.odmr.noise import usable_points
 from nvscope.odmr.parallel import as_slice
 from nvscope.odmr.solved import Solved
 from nvscope.odmr.solving import solve
@@ -51,8 +52,8 @@ def solve_line_stack(stack: Stack, threads: int, *, neighbours: bool = True) -> 
         careful = LineFit(stack.setup, grow=True)
         sample = every[:: -(-every.size // FEW)]
         _guess(stack, careful, solved, sample, threads)
-        misled = ~_fits(engine, solved, solved.of(sample)) | (_cancelling(engine, solved.table) > 0)
-        _guess(stack, careful, solved, np.flatnonzero(misled), threads)
+        odd = ~_fits(engine, solved, solved.of(sample)) | (_cancelling(engine, solved.table) > 0)
+        _guess(stack, careful, solved, np.flatnonzero(odd), threads)
     return solved
 
 
@@ -83,7 +84,7 @@ def _try(stack: Stack, engine: LineFit, solved: Solved, pixels: Indices, start: 
     if not pixels.size:
         return
     found = _solve(stack, engine, pixels, start[pixels], threads)
-    used = np.isfinite(stack.spectra[:, pixels]).sum(axis=0)
+    used = np.maximum(usable_points(stack.spectra[:, pixels], stack.root(pixels)), 1)
     better = np.flatnonzero(_score(engine, found, used) < _score(engine, solved.of(pixels), used))
     solved.put(pixels[better], found.of(better))
 

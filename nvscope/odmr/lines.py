@@ -9,12 +9,13 @@ import numpy as np
 from numba import njit
 
 from nvscope.odmr.guess import guess_lines
-from nvscope.odmr.setup import GAIN_SHARE
+from nvscope.odmr.setup import GAIN_SHARE, INSIDE, UNEXPLAINED
 from nvscope.odmr.shapes import SAFE_FAST
 from nvscope.odmr.varpro import CONVERGED, covariance, dot, fill_baseline, iterate
 
-__all__ = ["fit_lines", "weigh"]
+__all__ = ["CONSTANT", "conditional_variance", "fit_lines", "weigh"]
 
+CONSTANT = 1e-24  # share of a spectrum's sum of squares that is rounding
 STRONG_CONTRAST = 0.03  # contrast above which Poisson weights must follow the spectrum
 
 
@@ -114,7 +115,7 @@ def fit_lines(
             rw[i] *= scale
             y[i] = (spectra[p, i] - level) * rw[i] if rw[i] > 0.0 else 0.0
         power = dot(y, y)
-        if not power > 1e-24 * level * level * total * scale * scale:
+        if not power > CONSTANT * level * level * total * scale * scale:
             status[p] = 2  # constant
             continue
         warm = start.shape[0] > 0
@@ -214,7 +215,10 @@ def fit_lines(
                     y[i] = (spectra[p, i] - level) * rw[i]
         linear = degree + 1 + n
         parameters = linear + size
-        variance = 1.0 if known else chi2 / (used - parameters)
+        free = used - parameters
+        variance = chi2 / free
+        if known:  # what the noise given does not explain by far is not measured to within it
+            variance = max(1.0, variance / (1.0 + UNEXPLAINED * math.sqrt(2.0 / free)))
         sound = covariance(gram, parameters, factor, inverse, work)
         for k in range(n):
             order[k] = k
@@ -336,10 +340,10 @@ def conditional_variance(factor, size, k, work):
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=SAFE_FAST)
 def at_bound(centre, width, bounds, windows):
-    """Whether a line is as wide as can be or lies where nothing was sampled."""
+    """Whether a line is as wide as can be, or not well inside of what was sampled."""
     if width >= bounds[3] * 0.999999:
         return True
     sampled = False
     for i in range(windows.shape[0]):
-        sampled = sampled or windows[i, 0] <= centre <= windows[i, 1]
+        sampled = sampled or (windows[i, 0] <= centre - INSIDE * width and centre + INSIDE * width <= windows[i, 1])
     return not sampled

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["Noise", "PoissonNoise", "Weights", "resolve_noise"]
+__all__ = ["Noise", "PoissonNoise", "Weights", "resolve_noise", "usable_points"]
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,11 @@ class Weights:
     offset: float = 0.0
 
 
+def usable_points(signal: NDArray[np.generic], root: NDArray[np.float64]) -> NDArray[np.int64]:
+    """How many points of each pixel of (frequency, pixel) are finite and weigh something; `root` as in `Weights`."""
+    return np.asarray(np.count_nonzero(np.isfinite(signal) & (root.T > 0), axis=0))
+
+
 def resolve_noise(noise: Noise, points: int, grid: tuple[int, ...], counts: bool) -> Weights:
     """Turn what the caller knows into weights.
 
@@ -91,7 +96,14 @@ def resolve_noise(noise: Noise, points: int, grid: tuple[int, ...], counts: bool
         variance = np.array([1 / gain, (noise.read_noise**2 - noise.offset * gain) / gain**2])
         root = np.sqrt(np.broadcast_to(frames, (1, points))).copy()
         return Weights(root, variance, known=noise.gain is not None, offset=noise.offset)
+    if isinstance(noise, (str, bool)) or np.asarray(noise).dtype.kind not in "uif":
+        raise ValueError(f"noise must be real numbers in the signal's unit, PoissonNoise(...) or None, got {noise!r}")
     sigma = np.asarray(noise, float)
+    if sigma.shape == (points,) == grid:
+        raise ValueError(
+            f"noise of shape ({points},) may be one for each frequency or one for each of {points} pixels; "
+            "give it as (frequency, pixel): np.broadcast_to(noise[:, None] or noise[None, :], signal.shape)"
+        )
     if np.any(sigma <= 0):
         raise ValueError("noise is a standard deviation and must be positive; leave points out with inf or nan")
     if sigma.ndim == 0:

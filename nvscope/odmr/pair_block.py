@@ -55,6 +55,7 @@ Handicap = Callable[[Places, Indices], Array]
 STRONG_CONTRAST = 0.03  # contrast from which Poisson weights must follow the spectrum
 CANDIDATES = 4  # starts for a pixel that is looked at again
 PARTED = 0.6  # of a line's width: where two lines close together are looked for in it, and how wide
+BESIDE = 20.0  # what a line must gain that is looked for beside another: of lines that overlap noise makes odd ones
 PILOT = 24  # pixels of a block that show whether its baseline is bent
 
 
@@ -297,8 +298,9 @@ class Block:
         )  # fmt: skip
         q = np.stack([single[C1], single[W1], bank.centre[which], bank.width[which]])
         found = self.refine_any(pixels[some], q, 2)
-        owner = np.tile(np.arange(some.size), 2)
-        pairs[:, some] = self.likeliest(np.hstack([pairs[:, some], found]), owner, pixels[some], handicap)
+        worth = self._points(found, pixels[some], handicap) + BESIDE
+        better = worth < self._points(pairs[:, some], pixels[some], handicap)
+        pairs[:, some[better]] = found[:, better]
 
     def parted(self, table: Array) -> Array:
         """Starts that take the stronger line of a pair for both lines close together."""
@@ -311,15 +313,19 @@ class Block:
 
     def likeliest(self, rivals: Array, owner: Indices, pixels: Indices, handicap: Handicap) -> Array:
         """Choose one of the solutions `rivals`, (ROWS, solution), for each of `pixels`; `owner` says whose each is."""
-        noise = self.noise.of(pixels[owner])
-        variance = noise_variance(rivals, noise)
-        points = criterion(rivals, noise) + misgiving(rivals, variance)
-        points += handicap(Places.of(rivals, variance), pixels[owner])
-        points[~np.isfinite(points)] = np.inf
+        points = self._points(rivals, pixels[owner], handicap)
         order = np.lexsort((points, owner))
         first = np.searchsorted(owner[order], np.arange(pixels.size))
         chosen: Array = rivals[:, order[first]]
         return chosen
+
+    def _points(self, table: Array, pixels: Indices, handicap: Handicap) -> Array:
+        """What counts against solutions; lower is better."""
+        noise = self.noise.of(pixels)
+        variance = noise_variance(table, noise)
+        points = criterion(table, noise) + misgiving(table, variance)
+        points += handicap(Places.of(table, variance), pixels)
+        return np.where(np.isfinite(points), points, np.inf)
 
     def choose_lines(self, pairs: Array, pixels: Indices) -> Array:
         """Keep a pair only where the criterion prefers it to one line and both its lines are significant."""

@@ -21,7 +21,7 @@ from nvscope.odmr.pair_finish import (
     ROWS,
     VARIANCE,
 )
-from nvscope.odmr.setup import GAIN_SHARE
+from nvscope.odmr.setup import GAIN_SHARE, INSIDE, UNEXPLAINED
 from nvscope.odmr.shapes import SAFE_FAST
 from nvscope.odmr.simd import LANES, broadcast, choose, larger, load, root, store
 
@@ -131,7 +131,11 @@ def describe_lanes(own, sums, pixel, known, middle, unit, offset, bounds, window
     level, noise, needed = load(pixel, 0, 0), load(pixel, 1, 0), load(pixel, 3, 0)
     wanted, degree, chi2 = load(own, LINES, 0), load(own, DEGREE, 0), load(own, CHI2, 0)
     freedom = load(pixel, 2, 0) - one - broadcast(3.0) * wanted - degree
-    variance = noise if known else chi2 / freedom
+    variance = chi2 / freedom
+    if known:
+        # what the noise given does not explain by far is not measured to within it
+        most = noise * (one + broadcast(UNEXPLAINED) * root(two / freedom))
+        variance = noise * larger(one, variance / most)
     sigma = root(variance)
     gain = null_chi2(sums, degree) - chi2
     single = choose(two, wanted, one, zero)
@@ -164,7 +168,8 @@ def describe_lanes(own, sums, pixel, known, middle, unit, offset, bounds, window
         found = found + choose(size, needed * sigma * root(fixed), asked, zero)
         sampled = zero
         for k in range(windows.shape[0]):
-            within = choose(c, broadcast(windows[k, 0]), choose(broadcast(windows[k, 1]), c, one, zero), zero)
+            left, right = c - broadcast(INSIDE) * w, c + broadcast(INSIDE) * w
+            within = choose(left, broadcast(windows[k, 0]), choose(broadcast(windows[k, 1]), right, one, zero), zero)
             sampled = sampled + within
         # a line that may be narrower than samples can tell has a centre that they cannot tell either
         narrow = choose(broadcast(bounds[2] * 1.000001), w - w_err, one, zero)

@@ -13,11 +13,15 @@ from nvscope.odmr.noise import Weights
 from nvscope.odmr.shapes import LineModel
 from nvscope.odmr.templates import TemplateBank, segments, template_bank
 
-__all__ = ["GAIN_SHARE", "Setup", "make_setup"]
+__all__ = ["GAIN_SHARE", "INSIDE", "UNEXPLAINED", "Setup", "make_setup"]
 
 Array = NDArray[np.float64]
 
 NEEDED = 4.0
+INSIDE = (
+    0.5  # widths that a line must be inside of what was sampled: a flank alone does not say how far off its line is
+)
+UNEXPLAINED = 5.0  # excess of chi2 over the noise given, in its own scatter, from which errors grow with what is more
 GAIN_SHARE = 1.875  # what all lines must lower chi2 by, in variances, over the square of what one needs: 30 at four
 
 
@@ -98,7 +102,8 @@ def make_setup(
     x = (frequency - middle) / unit
     step = float(np.median(np.diff(x)))
     sampled = segments(frequency)
-    windows = np.array([[x[first] - step / 2, x[last - 1] + step / 2] for first, last in sampled])
+    steps = [float(np.median(np.diff(x[first:last]))) for first, last in sampled]
+    windows = np.array([[x[first], x[last - 1]] for first, last in sampled])
     longest = max(float(x[last - 1] - x[first]) for first, last in sampled)
     return Setup(
         frequency=frequency,
@@ -111,7 +116,7 @@ def make_setup(
         choose_lines=choose_lines,
         degrees=degrees,
         weights=weights,
-        bounds=np.array([-1 - 2 * step, 1 + 2 * step, 0.2 * step, longest]),
+        bounds=np.array([-1 - 2 * step, 1 + 2 * step, 0.2 * min(steps), longest]),
         windows=windows,
         needed=needed_by_freedom(frequency.size, weights.known),
         step=step,

@@ -45,6 +45,10 @@ class Solved:
         """Return the same for a choice of pixels."""
         return Solved(self.table[:, pixels], self.status[pixels], self.counts[:, pixels], self.doubted[pixels])
 
+    def invalidate(self, pixels: NDArray[np.bool_]) -> None:
+        """Take back what was said of some pixels: their signal is none."""
+        self.table[:, pixels], self.status[pixels], self.counts[:, pixels] = np.nan, 4, 0
+
     def put(self, pixels: NDArray[np.int64] | slice, other: Solved) -> None:
         """Replace some pixels by those of another."""
         self.table[:, pixels], self.status[pixels] = other.table, other.status

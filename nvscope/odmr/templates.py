@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import median_filter
 
 from nvscope.odmr.shapes import LineModel, evaluate_line
 
@@ -14,7 +15,8 @@ __all__ = ["TemplateBank", "segments", "template_bank"]
 
 MAX_TEMPLATES = 1600
 FEW = 50_000  # numbers in templates up to which they are multiplied in a millisecond or so without a library
-GAP_STEPS = 4.0  # a step longer than this many median steps separates two windows
+GAP_STEPS = 4.0  # a step longer than this many of those around it separates two windows
+AROUND = 9  # steps
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,9 @@ def segments(frequency: NDArray[np.float64]) -> list[tuple[int, int]]:
     if frequency.size < 3:
         return [(0, frequency.size)]
     steps = np.diff(frequency)
-    cuts = np.flatnonzero(steps > GAP_STEPS * np.median(steps)) + 1
+    # of the steps around it: coarse and fine windows may follow each other
+    usual = median_filter(steps, min(AROUND, steps.size), mode="nearest")
+    cuts = np.flatnonzero(steps > GAP_STEPS * usual) + 1
     # a gap is one only if windows on both sides hold enough points to show a line
     edges = [0, *(int(cut) for cut in cuts), frequency.size]
     merged = [edges[0]]
@@ -78,21 +82,15 @@ def template_bank(
     degree : int
         Degree of the baseline projected out.
     """
-    windows = segments(frequency)
-    step = float(np.median(np.diff(frequency)))
-    longest = max(float(frequency[last - 1] - frequency[first]) for first, last in windows)
-    width = step * (1.0 if frequency.size <= 256 else 2.0)
     centres: list[NDArray[np.float64]] = []
     widths: list[NDArray[np.float64]] = []
-    total = 0
-    while width <= max(longest / 5, 1.01 * step) and total < MAX_TEMPLATES:
-        for first, last in windows:
-            low, high = frequency[first], frequency[last - 1]
-            count = max(2, round((high - low) / width) + 1)
-            centres.append(np.linspace(low, high, count))
-            widths.append(np.full(count, width))
-            total += count
-        width *= 2.0
+    for width, first, last in _ladder(frequency):
+        low, high = frequency[first], frequency[last - 1]
+        count = max(2, round((high - low) / width) + 1)
+        centres.append(np.linspace(low, high, count))
+        widths.append(np.full(count, width))
+        if sum(map(len, widths)) >= MAX_TEMPLATES:
+            break
     centre, breadth = np.concatenate(centres), np.concatenate(widths)
     rows = evaluate_line(model, frequency[None, :], centre[:, None], breadth[:, None]) * root_weight
     basis = _baselines(frequency, root_weight, degree)
@@ -107,6 +105,20 @@ def template_bank(
     return TemplateBank(
         centre[keep], breadth[keep], basis, np.ascontiguousarray(filters), np.pad(overlap, room), np.pad(gain, room)
     )
+
+
+def _ladder(frequency: NDArray[np.float64]) -> list[tuple[float, int, int]]:
+    """Widths to try, each twice the one before, and the window (first, last + 1) each is for; narrow ones first."""
+    windows = segments(frequency)
+    longest = max(float(frequency[last - 1] - frequency[first]) for first, last in windows)
+    rungs = []
+    for first, last in windows:
+        step = float(np.median(np.diff(frequency[first:last])))
+        width = step * (1.0 if frequency.size <= 256 else 2.0)
+        while width <= max(longest / 5, 1.01 * step):
+            rungs.append((width, first, last))
+            width *= 2.0
+    return sorted(rungs)
 
 
 def _baselines(frequency: NDArray[np.float64], root_weight: NDArray[np.float64], degree: int) -> NDArray[np.float64]:
