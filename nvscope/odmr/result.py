@@ -24,10 +24,10 @@ class FitStatus(IntEnum):
     """How far a pixel's numbers may be trusted: only `converged` ones are measurements."""
 
     converged = 0
-    at_bound = 1  # a line leans on the edge of what was sampled, or a width, within its error, on its limit
+    at_bound = 1  # a line is not well inside of what was sampled, or a width, within its error, at its limit
     no_signal = 2  # a line is missing, or nothing but the baseline is significant
     not_converged = 3
-    invalid = 4  # too few usable points
+    invalid = 4  # too few usable points, or counts that are cut off at the top
 
 
 @dataclass(frozen=True, eq=False)
