@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nvscope.odmr.choose_lines import ELSEWHERE
-from nvscope.odmr.pair_candidates import pair_candidates
 from nvscope.odmr.pair_finish import (
     A1,
     A2,
@@ -40,12 +39,11 @@ from nvscope.odmr.pair_judge import (
     weakest_line,
 )
 from nvscope.odmr.pair_likeness import Places, misgiving
-from nvscope.odmr.pair_residual import third_line
 from nvscope.odmr.pair_solve import solve_pairs
 from nvscope.odmr.setup import Setup
 from nvscope.odmr.simd import LANES
 
-__all__ = ["Block", "Handicap", "no_handicap"]
+__all__ = ["Block", "Handicap", "no_handicap", "stronger"]
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -53,9 +51,6 @@ Handicap = Callable[[Places, Indices], Array]
 """Takes where lines are and the pixels they belong to; returns what counts against each, as an addition to chi2."""
 
 STRONG_CONTRAST = 0.03  # contrast from which Poisson weights must follow the spectrum
-CANDIDATES = 4  # starts for a pixel that is looked at again
-PARTED = 0.6  # of a line's width: where two lines close together are looked for in it, and how wide
-BESIDE = 20.0  # what a line must gain that is looked for beside another: of lines that overlap noise makes odd ones
 PILOT = 24  # pixels of a block that show whether its baseline is bent
 
 
@@ -245,81 +240,15 @@ class Block:
                     solved[:, some[better]] = other[:, better]
         return solved
 
-    def try_harder(self, table: Array, pixels: Indices, lines: int, handicap: Handicap) -> Array:
-        """Start again from the best templates that may lead to something likelier; keep what is likeliest."""
-        bank = self.setup.bank
-        q = np.empty((4, CANDIDATES * pixels.size))
-        least = np.empty(CANDIDATES * pixels.size)
-        known = table[[C1, W1, C2, W2]] if lines == 2 else table[[C1, W1, C1, W1]]
-        # lines that overlap may be any of several pairs that look alike
-        overlapping = np.abs(known[0] - known[2]) < known[1] + known[3]
-        if lines == 2:
-            known[:, overlapping] = np.inf
-        pair_candidates(
-            pixels, self.spectra, np.sqrt(self.weight), bank.basis, bank.filters, bank.overlap, bank.gain, bank.centre,
-            bank.width, lines, known, q, least,
-        )  # fmt: skip
-        variance = noise_variance(table, self.noise.of(pixels))
-        against = misgiving(table, variance) + handicap(Places.of(table, variance), pixels)
-        every = np.arange(pixels.size)
-        owner = np.repeat(every, CANDIDATES)
-        could = (
-            handicap(Places.begun(q), pixels[owner]) < against[owner] + (table[CHI2, owner] - least) / variance[owner]
-        )
-        rivals, owners = [table], [every]
-        if could.any():
-            rivals.append(self.refine_any(pixels[owner[could]], q[:, could], lines))
-            owners.append(owner[could])
-        if lines == 2:
-            parted = self.parted(table)
-            could = handicap(Places.begun(parted), pixels) <= against
-            rivals.append(self.refine_any(pixels[could], parted[:, could], 2))
-            owners.append(every[could])
-        best = self.likeliest(np.hstack(rivals), np.concatenate(owners), pixels, handicap)
-        if lines == 2:
-            self._look_beside(best, pixels, handicap)
-        return best
-
-    def _look_beside(self, pairs: Array, pixels: Indices, handicap: Handicap) -> None:
-        """Take two lines that overlap for one, and look for the other in what it leaves, in place.
-
-        Beside a line many times deeper a faint one explains less than templates leave of the deep one.
-        """
-        bank = self.setup.bank
-        overlapping = np.abs(pairs[C1] - pairs[C2]) < pairs[W1] + pairs[W2]
-        some = np.flatnonzero(overlapping | (pairs[A1] * pairs[A2] < 0))
-        if not some.size or len(bank.filters) < 4:
-            return
-        single = self.best_single(pairs[:, some], pixels[some])
-        gain, which = np.empty(some.size), np.empty(some.size, np.int64)
-        third_line(
-            np.arange(some.size), pixels[some], single, self.setup.x, self.spectra, np.sqrt(self.weight), bank.filters,
-            gain, which,
-        )  # fmt: skip
-        q = np.stack([single[C1], single[W1], bank.centre[which], bank.width[which]])
-        found = self.refine_any(pixels[some], q, 2)
-        worth = self._points(found, pixels[some], handicap) + BESIDE
-        better = worth < self._points(pairs[:, some], pixels[some], handicap)
-        pairs[:, some[better]] = found[:, better]
-
-    def parted(self, table: Array) -> Array:
-        """Starts that take the stronger line of a pair for both lines close together."""
-        centre, width = stronger(table)
-        low, high = self.setup.bounds[[0, 2]], self.setup.bounds[[1, 3]]
-        half = np.clip(PARTED * width, low[1], high[1])
-        return np.stack([
-            np.clip(centre - half, low[0], high[0]), half, np.clip(centre + half, low[0], high[0]), half,
-        ])  # fmt: skip
-
     def likeliest(self, rivals: Array, owner: Indices, pixels: Indices, handicap: Handicap) -> Array:
         """Choose one of the solutions `rivals`, (ROWS, solution), for each of `pixels`; `owner` says whose each is."""
-        points = self._points(rivals, pixels[owner], handicap)
+        points = self.against(rivals, pixels[owner], handicap)
         order = np.lexsort((points, owner))
         first = np.searchsorted(owner[order], np.arange(pixels.size))
         chosen: Array = rivals[:, order[first]]
         return chosen
 
-    def _points(self, table: Array, pixels: Indices, handicap: Handicap) -> Array:
+    def against(self, table: Array, pixels: Indices, handicap: Handicap) -> Array:
         """What counts against solutions; lower is better."""
         noise = self.noise.of(pixels)
         variance = noise_variance(table, noise)

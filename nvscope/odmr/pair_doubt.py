@@ -10,6 +10,7 @@ from nvscope.odmr.pair_finish import C1, C2, W1, W2
 from nvscope.odmr.pair_judge import WORSE, doubt, freedom, misfits, noise_variance, outdone, second_stronger
 from nvscope.odmr.pair_likeness import Places, misgiving
 from nvscope.odmr.pair_residual import third_line
+from nvscope.odmr.pair_search import try_harder
 
 __all__ = ["doubtful"]
 
@@ -79,7 +80,7 @@ def _usual_misfit(block: Block, solved: Array, pixels: Indices, *, begun: bool) 
     if 2 * misled.size <= misfit.size:
         return usual
     some = misled[:: -(-misled.size // PROBES)]
-    harder = block.try_harder(solved[:, some], pixels[some], block.setup.lines, no_handicap)
+    harder = try_harder(block, solved[:, some], pixels[some], block.setup.lines, no_handicap)
     found = misfits(harder, noise.of(some))
     if noise.known:
         helped = np.count_nonzero(found - 1.0 < MENDED * (misfit[some] - 1.0)) >= HELPED * some.size

@@ -14,6 +14,7 @@ from nvscope.odmr.pair_finish import LINES, ROWS, W1, W2
 from nvscope.odmr.pair_judge import noise_variance
 from nvscope.odmr.pair_likeness import Places, misgiving, strangeness
 from nvscope.odmr.pair_publish import BASE, CENTER, CHI2_REDUCED, GAIN, HALF, MAPS, A, C, F, W, publish
+from nvscope.odmr.pair_search import try_harder
 from nvscope.odmr.parallel import SMALLEST
 from nvscope.odmr.setup import Setup
 from nvscope.odmr.solved import Solved
@@ -62,7 +63,7 @@ class PairFit:
             strange = self._strange(_begun(q, guided)) if guided.any() else no_handicap
             doubted = doubtful(block, found, alive, guided[alive], strange, later=not self._search)
             if doubted.size and self._search:
-                found[:, doubted] = block.try_harder(found[:, doubted], alive[doubted], setup.lines, no_handicap)
+                found[:, doubted] = try_harder(block, found[:, doubted], alive[doubted], setup.lines, no_handicap)
             elif doubted.size:
                 solved.doubted[first + alive[doubted]] = True
             if setup.choose_lines:
@@ -134,7 +135,7 @@ class PairFit:
             broad = (found[[W1, W2]] > HUMP * around.lines[[1, 3]][:, alive]).any(axis=0)
             doubted = np.union1d(doubted, np.flatnonzero(told & broad))
             if doubted.size and self._search:
-                found[:, doubted] = block.try_harder(found[:, doubted], alive[doubted], 2, strange)
+                found[:, doubted] = try_harder(block, found[:, doubted], alive[doubted], 2, strange)
                 far[doubted] = _against(block, found[:, doubted], alive[doubted], strange)[0]
             else:
                 solved.doubted[first + alive[doubted]] = True
