@@ -36,7 +36,8 @@ class ODMRFit:
 
     Arrays have the shape of the pixel grid, `(y, x)` or `(pixel,)`; with more than one pair of lines those of a line
     have a leading `group` axis. Frequencies, widths and their errors are in Hz, amplitudes and baselines in the
-    signal's unit, `*_err` are 1-σ. Pixels that could not be fitted hold NaN.
+    signal's unit, `*_err` are 1-σ, from the inverse Fisher matrix; they grow with chi2 that the noise given does not
+    explain. Pixels that could not be fitted hold NaN.
 
     Attributes
     ----------
