@@ -40,7 +40,7 @@ DISTINCT = 6.0  # amplitude over its whole error from which a line is there besi
 BROAD = 0.1  # share of a window from which a line may be a bent baseline
 UNLIKE = 4.0  # ratio of widths that is doubted
 UNLIKE_FAINT = 2.5  # ratio of depths that is doubted in a faint pair: two lines close together and a heap of noise
-UNHEARD = 12.0  # most that a place says against a line before all pairs have been looked at, in chi2
+UNHEARD = 8.0  # most that a place says against a line before all pairs have been looked at, in chi2
 WORSE = 5.0  # excess of chi2 over that of the other pixels, in its own scatter, that is doubted
 
 

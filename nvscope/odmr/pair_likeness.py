@@ -22,7 +22,7 @@ OPPOSITE = 8.0  # what opposite signs count, in chi2
 CANCELLING = 12.0  # what they count besides where the lines overlap: most of either is then not to be seen
 MOST = 6.0  # scale of chi2 from which differences within a pair count ever less
 ODD_PLACE = 8.0  # the same for distance from the surroundings
-ELSEWHERE = 24.0  # most that distance counts: one pixel in a hundred lies elsewhere, in any of some fifty places a line
+ELSEWHERE = 16.0  # most that distance counts: more drowns small features, less leaves pairs that meet to their noise
 
 
 @dataclass(frozen=True, eq=False)
