@@ -83,6 +83,8 @@ def refit_run(
             maps = _refit(reader.point(number), model, lines, baseline, starts.get(number))
         except ValueError as error:
             raise DataError(f"{run_dir}, point {number}: {error}") from error
+        except DataError as error:
+            raise DataError(f"{error}; the other points can be fitted without it, each with --point") from error
         write_refit(run_dir, number, name, maps, {"model": model, "lines": lines, "baseline": baseline})
         progress(number, float(np.mean(_fitted(maps))))
         done.append(number)
@@ -148,7 +150,7 @@ def _stripe(
         signal = divide_light(signal, light[used], float(attrs.get("camera_offset", 0.0)), point.shape, rows)
         frames = worth(frames, point.frame_counts("reference").sum(axis=0), light, point.shape)
     half = GAMMA * abs(float(attrs.get("field", 0.0)))
-    known = half > SEPARATE and lines == 2
+    known = half > SEPARATE and lines in (2, "auto")
     start = ExpectedPair(half) if known else None
     noise = _noise(attrs, frames[used])
     if named is not None:
