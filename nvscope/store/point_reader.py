@@ -286,10 +286,9 @@ class PointReader:
 
     def refits(self) -> list[str]:
         """Return the names of the refits there are."""
-        folder = self._run.path / DATA / self._path / "refits"
-        if not folder.is_dir():
-            return []
-        return sorted(path.name for path in folder.iterdir() if self.refit(path.name) is not None)
+        inside = f"{self._path}/refits/"
+        below = (path.removeprefix(inside) for path in self._run.nodes() if path.startswith(inside))
+        return sorted(name for name in below if "/" not in name)
 
     def refit(self, name: str) -> xr.Dataset | None:
         """Return the maps of one refit, None if there is none of that name."""

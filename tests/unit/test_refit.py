@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import errno
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from nvscope.analysis import refit
 from nvscope.analysis.refit import refit_run
 from nvscope.errors import DataError
 from nvscope.nv import GAMMA
+from nvscope.store import files, refits
+from nvscope.store.files import WriteLock
 from nvscope.store.layout import reserve_run
 from nvscope.store.reader import RunReader
 from nvscope.store.sums import Sums
@@ -29,8 +35,8 @@ def spectrum(half: float, contrast: float = 0.02, width: float = 7e6) -> np.ndar
     return np.broadcast_to((LEVEL * (1 - dips))[:, None, None], (len(FREQUENCIES), *SHAPE))
 
 
-def write_run(run_dir: Path, frame: np.ndarray, points: int = POINTS) -> Path:
-    """Write a finished run of odmr points of three blocks, with frames of steady light beside them."""
+def write_run(run_dir: Path, frame: np.ndarray, points: int = POINTS, outcome: Finish | None = Finish("done")) -> Path:
+    """Write a run of odmr points of three blocks, with frames of steady light beside them."""
     rng = np.random.default_rng(1)
     counts = np.full(len(FREQUENCIES), FRAMES, np.int64)
     light = np.full(frame.shape, FRAMES * LEVEL, np.uint32)
@@ -41,7 +47,8 @@ def write_run(run_dir: Path, frame: np.ndarray, points: int = POINTS) -> Path:
             for block in range(3):
                 signal = rng.poisson(FRAMES * frame).astype(np.uint32)
                 writer.commit(BlockClosed(point, block, 1, 1, True, 2.0), Sums(signal, counts, light, counts))
-        writer.finish(Finish("done"))
+        if outcome is not None:
+            writer.finish(outcome)
     return run_dir
 
 
@@ -74,3 +81,82 @@ def test_a_pair_that_the_field_does_not_allow_is_no_measurement(tmp_path: Path, 
     refit = RunReader(run_dir).point(0).refit("again")
     assert refit is not None
     assert not np.isfinite(refit.half_splitting.values).any()
+
+
+@pytest.fixture
+def no_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fail a refit that computes before it refuses."""
+
+    def fit(*_: object, **__: object) -> None:
+        pytest.fail("fitted before it was refused")
+
+    monkeypatch.setattr(refit, "fit", fit)
+
+
+def again(run_dir: Path, points: list[int] | None = None) -> list[int]:
+    return refit_run(run_dir, "again", baseline="constant", points=points)
+
+
+def test_a_refit_that_was_cut_short_says_what_is_missing(run_dir: Path, request: pytest.FixtureRequest) -> None:
+    again(run_dir, [0, 0])
+    request.getfixturevalue("no_fit")
+    with pytest.raises(
+        DataError, match=r"point 0 has a refit 'again' already.*points 1, 2 have none.*--point 1 --point 2,"
+    ):
+        again(run_dir)
+    with pytest.raises(DataError, match=r"point 0 has a refit 'again' already.*; choose another --name"):
+        again(run_dir, [0])
+
+
+@pytest.mark.usefixtures("no_fit")
+@pytest.mark.parametrize("name", ["zarr.json", "Zarr.JSON", "__reserved", "again.partial", "a/b", ""])
+def test_a_name_that_zarr_or_the_store_needs_is_refused(run_dir: Path, name: str) -> None:
+    with pytest.raises(DataError, match="is no name for a refit"):
+        refit_run(run_dir, name)
+    assert not (run_dir / "data.zarr/points/0000/refits").exists()
+
+
+@pytest.mark.usefixtures("no_fit")
+def test_a_run_that_goes_on_is_refused_at_once(tmp_path: Path) -> None:
+    run_dir = reserve_run(tmp_path, "odmr", "S1")
+    with RunWriter(run_dir) as writer:
+        writer.open_point(PointOpened(0, "odmr", FREQUENCIES.tolist(), SHAPE, 1.0))
+        began = time.monotonic()
+        with pytest.raises(DataError, match="being written by another process; wait for that run"):
+            again(run_dir)
+        assert time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize(("name", "outcome"), [(".refit", None), (".writer", Finish("done"))])
+def test_a_refit_waits_for_others_and_for_the_end_of_a_recorder(
+    tmp_path: Path, name: str, outcome: Finish | None
+) -> None:
+    run_dir = reserve_run(tmp_path, "odmr", "S1")
+    write_run(run_dir, spectrum(HALF), points=1, outcome=outcome)
+    lock = WriteLock(run_dir, name=name)
+    released = threading.Timer(0.3, lock.release)
+    released.start()
+    assert again(run_dir) == [0]
+    released.join()
+
+
+def test_a_refit_does_not_wait_for_ever(run_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(refits, "_PATIENCE", 0.1)
+    lock = WriteLock(run_dir, name=".refit")
+    with pytest.raises(DataError, match="being written"):
+        again(run_dir)
+    lock.release()
+
+
+@pytest.mark.usefixtures("no_fit")
+def test_a_folder_that_cannot_be_written_is_refused(run_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def read_only(**_: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(files.tempfile, "TemporaryFile", read_only)
+    with pytest.raises(DataError, match=r"data\.zarr cannot be written: Read-only file system; see"):
+        again(run_dir)
+    (run_dir / ".refit").unlink()
+    (run_dir / ".refit").mkdir()
+    with pytest.raises(DataError, match=rf"{run_dir.name} cannot be written: Is a directory; see"):
+        again(run_dir)
