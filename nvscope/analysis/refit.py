@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from nvscope.analysis.load import load_run
 from nvscope.analysis.named_lines import Start, named_starts, seen_lines
 from nvscope.analysis.stress_of_run import stress_points
-from nvscope.errors import DataError
+from nvscope.errors import ConfigError, DataError
 from nvscope.nv import GAMMA
-from nvscope.odmr import ODMRFit, fit
+from nvscope.odmr import ODMRFit, check_options, fit
 from nvscope.odmr.known_field import SEPARATE, ExpectedPair, tolerance
 from nvscope.odmr.noise import PoissonNoise
 from nvscope.odmr.templates import segments
@@ -70,10 +70,16 @@ def refit_run(
 
     Raises
     ------
+    ConfigError
+        If there is no such model, number of lines or baseline.
     DataError
         If nothing is there to fit, it cannot be fitted that way, the name is unfit or taken, or somebody else is
         writing the run; before anything is fitted where that can be told.
     """
+    try:
+        check_options(model, lines, baseline)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
     reader = RunReader(run_dir)
     check_refit(reader, name)
     run = load_run(run_dir) if lines == ALL_GROUPS else None

@@ -38,7 +38,8 @@ def need_writable(folder: Path) -> None:
 
 def _unwritable(path: Path, error: OSError) -> DataError:
     return DataError(
-        f"{path} cannot be written: {error.strerror or error}; see to its permissions and its disk, or work on a copy"
+        f"{path} cannot be written: {error.strerror or error}; see that it is there, that you may write it and that "
+        "its disk is not full, or work on a copy elsewhere"
     )
 
 
