@@ -102,9 +102,8 @@ def _entry(entry: Any, run: RunReader, info: RunInfo | None, point: PointReader)
                 if point.shifts is not None:  # the images were moved back by these before they were added
                     data["shift"] = point.shifts
                     data["shift"].attrs["units"] = "pixel"
-    groups = [("maps", point.maps()), *((f"refit_{name}", point.refit(name)) for name in point.refits())]
-    for name, maps in groups:
-        if maps is not None and maps.data_vars:
+    for name, maps in point.all_maps().items():
+        if maps.data_vars:
             first = "b_z" if "b_z" in maps.data_vars else next(iter(maps.data_vars))
             others = [str(other) for other in maps.data_vars if other != first]
             data = _nxdata(entry, name, maps, [str(first), *others])
@@ -202,10 +201,9 @@ def _matlab_point(point: PointReader) -> dict[str, Any]:
             fields[f"{kind}_frames"] = mean.coords["frames"].values
     if point.shifts is not None:
         fields["shift"] = point.shifts
-    for name, maps in [("maps", point.maps()), *((f"refit_{name}", point.refit(name)) for name in point.refits())]:
-        if maps is not None:
-            fields[_field(name)] = _fields({str(key): image.values for key, image in maps.data_vars.items()})
-            fields["units"] = _fields({str(key): unit_of(str(key)) or "" for key in maps.data_vars})
+    for name, maps in point.all_maps().items():
+        fields[_field(name)] = _fields({str(key): image.values for key, image in maps.data_vars.items()})
+        fields["units"] = _fields({str(key): unit_of(str(key)) or "" for key in maps.data_vars})
     return fields
 
 

@@ -293,3 +293,34 @@ class PointReader:
     def refit(self, name: str) -> xr.Dataset | None:
         """Return the maps of one refit, None if there is none of that name."""
         return self._run.group(f"{self._path}/refits/{name}")
+
+    def all_maps(self) -> dict[str, xr.Dataset]:
+        """Return what there is of ``maps`` and, as ``refit_NAME``, of every refit, read whole.
+
+        Raises
+        ------
+        DataError
+            If a file of them is missing or damaged.
+        """
+        paths = {"maps": f"{self._path}/maps"}
+        paths |= {f"refit_{name}": f"{self._path}/refits/{name}" for name in self.refits()}
+        found = {name: self._read_maps(path) for name, path in paths.items()}
+        return {name: maps for name, maps in found.items() if maps is not None}
+
+    def _read_maps(self, path: str) -> xr.Dataset | None:
+        folder = self._run.path / DATA / path
+        try:
+            maps = self._run.group(path)
+            if maps is None:
+                return None
+            # zarr reads what is missing as NaN
+            lost = [str(name) for name in maps.data_vars if not (folder / str(name) / "c.0.0").is_file()]
+            if not lost:
+                return maps.load()
+            problem = f"files of {', '.join(lost)} are missing"
+        except ValueError:  # a checksum
+            problem = "a file is damaged"
+        raise DataError(
+            f"{self._run.path.name}: point {self.number}: in {DATA}/{path} {problem}; restore that folder from a copy "
+            "of the run"
+        )
