@@ -8,12 +8,11 @@ their errors owe nothing to the stress but their names.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nvscope.analysis.load import load_run
+from nvscope.analysis.dataset import RunData
 from nvscope.analysis.stress_of_run import fit_stress_of_run
 from nvscope.odmr import FitStatus, ODMRFit
 
@@ -26,13 +25,13 @@ _CLEAR = 4.0
 """Amplitude over its error from which a line counts."""
 
 
-def named_starts(run_dir: Path) -> dict[int, Start]:
+def named_starts(run: RunData) -> dict[int, Start]:
     """Return a start for `nvscope.odmr.fit` with ``lines=8`` for every traction point of a run, by its number.
 
     Maps of f∓ and of half widths (Hz), (4, y, x), groups in the order of `nvscope.nv.GROUP_AXES`. Nothing where a run
     has no loading, or fewer than three biases.
     """
-    found = fit_stress_of_run(load_run(run_dir))
+    found = fit_stress_of_run(run)
     if found is None:
         return {}
     starts: dict[int, Start] = {}

@@ -10,16 +10,18 @@ import dask
 import numpy as np
 from numpy.typing import NDArray
 
+from nvscope.analysis.load import load_run
 from nvscope.analysis.named_lines import Start, named_starts, seen_lines
-from nvscope.errors import DataError
+from nvscope.analysis.stress_of_run import stress_points
+from nvscope.errors import ConfigError, DataError
 from nvscope.nv import GAMMA
-from nvscope.odmr import ODMRFit, fit
+from nvscope.odmr import ODMRFit, check_options, fit
 from nvscope.odmr.known_field import SEPARATE, ExpectedPair, tolerance
 from nvscope.odmr.noise import PoissonNoise
 from nvscope.odmr.templates import segments
 from nvscope.store.point_reader import PointReader
 from nvscope.store.reader import RunReader
-from nvscope.store.refits import write_refit
+from nvscope.store.refits import check_refit, write_refit
 from nvscope.stream.light import divide_light, worth
 
 CHUNK_BYTES = 64 * 1024 * 1024
@@ -68,27 +70,57 @@ def refit_run(
 
     Raises
     ------
+    ConfigError
+        If there is no such model, number of lines or baseline.
     DataError
-        If nothing is there to fit, it cannot be fitted that way, or the name is taken.
+        If nothing is there to fit, it cannot be fitted that way, the name is unfit or taken, or somebody else is
+        writing the run; before anything is fitted where that can be told.
     """
+    try:
+        check_options(model, lines, baseline)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
     reader = RunReader(run_dir)
-    starts = named_starts(run_dir) if lines == ALL_GROUPS else {}
-    chosen = list((starts or reader.points) if points is None else points)
+    check_refit(reader, name)
+    run = load_run(run_dir) if lines == ALL_GROUPS else None
+    biases = [] if run is None else [point.index for point in stress_points(run)]
+    chosen = list(dict.fromkeys((biases or reader.points) if points is None else points))
     fitted = [n for n in chosen if (point := reader.point(n)).kind == "odmr" and point.commits]
+    if not fitted:
+        raise DataError(f"{run_dir} has no ODMR point with committed data among {chosen}")
     if lines == ALL_GROUPS:
         _need_one_window(reader, fitted)
+    _need_free(reader, name, fitted)
+    starts = {} if run is None else named_starts(run)
     done = []
     for number in fitted:
         try:
             maps = _refit(reader.point(number), model, lines, baseline, starts.get(number))
         except ValueError as error:
             raise DataError(f"{run_dir}, point {number}: {error}") from error
+        except DataError as error:
+            raise DataError(f"{error}; the other points can be fitted without it, each with --point") from error
         write_refit(run_dir, number, name, maps, {"model": model, "lines": lines, "baseline": baseline})
         progress(number, float(np.mean(_fitted(maps))))
         done.append(number)
-    if not done:
-        raise DataError(f"{run_dir} has no ODMR point with committed data among {chosen}")
     return done
+
+
+def _need_free(reader: RunReader, name: str, numbers: Iterable[int]) -> None:
+    """Refuse points that have a refit of this name, perhaps from a refit that was cut short."""
+    taken = {n: name in reader.point(n).refits() for n in numbers}
+    having, free = [n for n in taken if taken[n]], [n for n in taken if not taken[n]]
+    if not having:
+        return
+    what = f"{reader.path}: {_points(having)} a refit {name!r} already, and refits are never overwritten"
+    if not free:
+        raise DataError(f"{what}; choose another --name")
+    options = " ".join(f"--point {n}" for n in free)
+    raise DataError(f"{what}; {_points(free)} none. Fit only what is missing, {options}, or choose another --name")
+
+
+def _points(numbers: list[int]) -> str:
+    return f"point {numbers[0]} has" if len(numbers) == 1 else f"points {_listed(numbers)} have"
 
 
 def _need_one_window(reader: RunReader, numbers: Iterable[int]) -> None:
@@ -148,7 +180,7 @@ def _stripe(
         signal = divide_light(signal, light[used], float(attrs.get("camera_offset", 0.0)), point.shape, rows)
         frames = worth(frames, point.frame_counts("reference").sum(axis=0), light, point.shape)
     half = GAMMA * abs(float(attrs.get("field", 0.0)))
-    known = half > SEPARATE and lines == 2
+    known = half > SEPARATE and lines in (2, "auto")
     start = ExpectedPair(half) if known else None
     noise = _noise(attrs, frames[used])
     if named is not None:

@@ -29,7 +29,8 @@ from nvscope.analysis.series import find_series
 from nvscope.analysis.traction import measure_traction
 from nvscope.analysis.transport_curves import transport_curves
 from nvscope.analysis.zero_field import zero_field_maps
-from nvscope.store.files import write_whole
+from nvscope.errors import DataError
+from nvscope.store.files import need_writable, write_whole
 from nvscope.store.layout import FIGURES, REPORT
 
 
@@ -69,9 +70,14 @@ def make_report(run_dir: Path) -> Path:
     Raises
     ------
     DataError
-        If the directory holds no run.
+        If the directory holds no run, or cannot be written.
     """
-    return write_report(load_run(run_dir))
+    run = load_run(run_dir)
+    need_writable(run_dir)
+    try:
+        return write_report(run)
+    except OSError as error:
+        raise DataError(f"the report of {run_dir} cannot be written: {error}") from error
 
 
 def write_report(run: RunData, calibrated: Sequence[Calibration] | None = None) -> Path:

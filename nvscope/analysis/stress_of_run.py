@@ -68,6 +68,12 @@ def traction_points(run: RunData) -> list[MapPoint]:
     return [p for p in run.points if p.purpose == PURPOSE and "field_vector" in p.attrs]
 
 
+def stress_points(run: RunData) -> list[MapPoint]:
+    """Return the points whose spectra `fit_stress_of_run` fits; none if it does not."""
+    points = [p for p in traction_points(run) if p.frames]
+    return [] if run.loading is None or run.spectra is None or len(points) < _FEWEST else points
+
+
 def crystal_frame(loading: Loading) -> FloatArray:
     """Return R with v_crystal = R v_culet."""
     return crystal_rotation(loading.crystal_azimuth, loading.miscut, loading.miscut_azimuth, loading.mirrored)
@@ -81,8 +87,8 @@ def splitting_without_stress(temperature: float) -> tuple[float, float]:
 
 def fit_stress_of_run(run: RunData, constants: StressSusceptibility = BARSON_2017) -> StressOfRun | None:
     """Fit the spectra of all biases together; None without a loading or with fewer than three biases."""
-    points = [p for p in traction_points(run) if p.frames]
-    if run.loading is None or run.spectra is None or len(points) < _FEWEST:
+    points = stress_points(run)
+    if run.loading is None or not points:
         return None
     rotation = crystal_frame(run.loading)
     image = next(iter(points[0].maps.values())).shape

@@ -105,8 +105,6 @@ class Archive:
         if light is not None:
             signal = divide_light(signal, light, float(reader.attrs.get("camera_offset", 0.0)))
         frames = np.asarray(mean.coords["frames"].values, np.int64)
-        if not np.isfinite(reader.frequencies).all():
-            raise DataError(f"the frequencies of point {point} are damaged")
         return SpectrumSums.stored(point, reader.frequencies, signal, frames, reader.attrs)
 
     def _refresh_for(self, point: int) -> None:

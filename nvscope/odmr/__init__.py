@@ -3,7 +3,7 @@
 from nvscope.odmr.cache import kernel_cache
 
 with kernel_cache():  # numba decides where a kernel is kept when the kernel is defined
-    from nvscope.odmr.fitting import fit
+    from nvscope.odmr.fitting import check_options, fit
     from nvscope.odmr.known_field import ExpectedPair
     from nvscope.odmr.noise import PoissonNoise
     from nvscope.odmr.pair_about import PairAbout, fit_pair_about
@@ -15,6 +15,7 @@ __all__ = [
     "ODMRFit",
     "PairAbout",
     "PoissonNoise",
+    "check_options",
     "fit",
     "fit_pair_about",
 ]

@@ -23,7 +23,7 @@ from nvscope.odmr.solving import solve, to_result
 from nvscope.odmr.spatial import solve_stack
 from nvscope.odmr.stack import Stack
 
-__all__ = ["fit"]
+__all__ = ["check_options", "fit"]
 
 BASELINES = {"constant": (0, 0), "linear": (1, 1), "quadratic": (2, 2), "auto": (0, 2)}
 
@@ -83,8 +83,7 @@ def fit(
     """
     shape = _model(model)
     most = _most_lines(lines)
-    if not isinstance(baseline, str) or baseline not in BASELINES:
-        raise ValueError(f"baseline must be one of {', '.join(BASELINES)}, got {baseline!r}")
+    lowest, highest = _degrees(baseline)
     if width not in ("separate", "shared"):
         raise ValueError(f'width must be "separate" or "shared", got {width!r}')
     if threads is not None and not (isinstance(threads, (int, np.integer)) and threads >= 1):
@@ -92,7 +91,6 @@ def fit(
     which = np.arange(most)
     if width == "shared":
         which = np.minimum(which, most - 1 - which)
-    lowest, highest = BASELINES[baseline]
     axis = check_axis(frequency, lowest + 1 + 2 * most + int(which.max()) + 1)
     values = check_signal(signal, axis.size)
     grid = values.shape[1:]
@@ -131,6 +129,26 @@ def fit(
         solved = solve(engine, values.reshape(axis.size, -1), first, threads)
     solved.invalidate(saturated(values).ravel())
     return to_result(engine, values, solved)
+
+
+def check_options(model: str, lines: int | str, baseline: str) -> None:
+    """Refuse what `fit` would refuse whatever the signal, before there is one.
+
+    Raises
+    ------
+    ValueError
+        If there is no such model, number of lines or baseline.
+    """
+    _model(model)
+    _most_lines(lines)
+    _degrees(baseline)
+
+
+def _degrees(baseline: str) -> tuple[int, int]:
+    """Return the lowest and the highest degree a baseline may have."""
+    if not isinstance(baseline, str) or baseline not in BASELINES:
+        raise ValueError(f"baseline must be one of {', '.join(BASELINES)}, got {baseline!r}")
+    return BASELINES[baseline]
 
 
 def _most_lines(lines: int | str) -> int:

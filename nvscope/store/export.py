@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections.abc import Callable, Iterable
@@ -16,6 +17,7 @@ import xarray as xr
 from nvscope import __version__
 from nvscope.errors import DataError
 from nvscope.store.arrays import unit_of
+from nvscope.store.files import PARTIAL, need_writable
 from nvscope.store.info import RunInfo
 from nvscope.store.point_reader import PointReader
 from nvscope.store.reader import RunReader
@@ -43,8 +45,9 @@ def to_nexus(run: RunReader, path: Path, points: Iterable[int] | None = None, *,
     Raises
     ------
     DataError
-        If the file exists, a point does not, or h5py is not installed.
+        If the file exists or cannot be written, a point does not exist, or h5py is not installed.
     """
+    _need_target(path, overwrite)
     try:
         import h5py
     except ImportError as error:
@@ -61,7 +64,7 @@ def to_nexus(run: RunReader, path: Path, points: Iterable[int] | None = None, *,
                 file.attrs.setdefault("default", name)
             _history(file, run)
 
-    _write_whole(path, write, overwrite)
+    _write_whole(path, write)
 
 
 def _entry(entry: Any, run: RunReader, info: RunInfo | None, point: PointReader) -> None:
@@ -99,9 +102,8 @@ def _entry(entry: Any, run: RunReader, info: RunInfo | None, point: PointReader)
                 if point.shifts is not None:  # the images were moved back by these before they were added
                     data["shift"] = point.shifts
                     data["shift"].attrs["units"] = "pixel"
-    groups = [("maps", point.maps()), *((f"refit_{name}", point.refit(name)) for name in point.refits())]
-    for name, maps in groups:
-        if maps is not None and maps.data_vars:
+    for name, maps in point.all_maps().items():
+        if maps.data_vars:
             first = "b_z" if "b_z" in maps.data_vars else next(iter(maps.data_vars))
             others = [str(other) for other in maps.data_vars if other != first]
             data = _nxdata(entry, name, maps, [str(first), *others])
@@ -167,8 +169,10 @@ def to_matlab(run: RunReader, path: Path, points: Iterable[int] | None = None, *
     Raises
     ------
     DataError
-        If the file exists, a point does not, or its spectra are larger than a MATLAB 5 file holds (2 GB).
+        If the file exists or cannot be written, a point does not exist, or its spectra are larger than a MATLAB 5 file
+        holds (2 GB).
     """
+    _need_target(path, overwrite)
     numbers = run.points if points is None else list(points)
     info = _info(run)
     content = {
@@ -179,7 +183,6 @@ def to_matlab(run: RunReader, path: Path, points: Iterable[int] | None = None, *
     _write_whole(
         path,
         lambda target: scipy.io.savemat(target, content, appendmat=False, do_compression=True, long_field_names=True),
-        overwrite,
     )
 
 
@@ -198,10 +201,9 @@ def _matlab_point(point: PointReader) -> dict[str, Any]:
             fields[f"{kind}_frames"] = mean.coords["frames"].values
     if point.shifts is not None:
         fields["shift"] = point.shifts
-    for name, maps in [("maps", point.maps()), *((f"refit_{name}", point.refit(name)) for name in point.refits())]:
-        if maps is not None:
-            fields[_field(name)] = _fields({str(key): image.values for key, image in maps.data_vars.items()})
-            fields["units"] = _fields({str(key): unit_of(str(key)) or "" for key in maps.data_vars})
+    for name, maps in point.all_maps().items():
+        fields[_field(name)] = _fields({str(key): image.values for key, image in maps.data_vars.items()})
+        fields["units"] = _fields({str(key): unit_of(str(key)) or "" for key in maps.data_vars})
     return fields
 
 
@@ -243,14 +245,20 @@ def _plain(value: Any) -> Any:
     return msgspec.json.decode(msgspec.json.encode(value, enc_hook=lambda other: np.asarray(other).tolist()))
 
 
-def _write_whole(path: Path, write: Callable[[Path], object], overwrite: bool) -> None:
+def _need_target(path: Path, overwrite: bool) -> None:
+    """Refuse a file that is there or cannot be written, before everything is read for it."""
+    need_writable(path.parent)
     if path.exists() and not overwrite:
         raise DataError(f"{path} exists; choose another name or say that it may be overwritten")
-    partial = path.with_name(f"{path.name}.partial")
+
+
+def _write_whole(path: Path, write: Callable[[Path], object]) -> None:
+    partial = path.with_name(f"{path.name}{PARTIAL}")
     try:
         write(partial)
         partial.replace(path)
     except OSError as error:
         raise DataError(f"{path} cannot be written: {error}") from error
     finally:
-        partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # a disk that turned read-only says so even of what is not there
+            partial.unlink(missing_ok=True)

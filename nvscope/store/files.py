@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import IO
@@ -12,6 +13,34 @@ from nvscope.errors import DataError
 
 _REPLACE_PATIENCE = 2.0
 """Wall seconds to wait for a reader to let go of a file: Windows does not replace a file that is open."""
+
+PARTIAL = ".partial"
+"""How the name of a file ends that is not whole yet."""
+
+_RETRY = 0.02
+"""Wall seconds between attempts to take a lock that another process holds."""
+
+
+def need_writable(folder: Path) -> None:
+    """Refuse a folder that cannot be written, before hours of work for it.
+
+    Raises
+    ------
+    DataError
+        If a file cannot be made there.
+    """
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+
+
+def _unwritable(path: Path, error: OSError) -> DataError:
+    return DataError(
+        f"{path} cannot be written: {error.strerror or error}; see that it is there, that you may write it and that "
+        "its disk is not full, or work on a copy elsewhere"
+    )
 
 
 def write_whole(path: Path, *buffers: bytes | memoryview, durable: bool = True) -> None:
@@ -31,7 +60,7 @@ def write_whole(path: Path, *buffers: bytes | memoryview, durable: bool = True) 
     OSError
         If it cannot be written; what was there before is intact.
     """
-    temporary = path.with_name(f"{path.name}.partial")
+    temporary = path.with_name(f"{path.name}{PARTIAL}")
     try:
         with temporary.open("wb") as file:
             for buffer in buffers:
@@ -76,25 +105,41 @@ def sync_folder(folder: Path) -> None:
 
 
 class WriteLock:
-    """The right to write a run directory, held by one process at a time and lost when that process ends, however."""
+    """The right to write a run directory, held by one process at a time and lost when that process ends, however.
 
-    def __init__(self, folder: Path) -> None:
-        """Take the lock.
+    Parameters
+    ----------
+    folder
+        The run directory.
+    patience
+        Wall seconds to wait for another process that holds it.
+    name
+        Of the file that is locked: what the right is to, if not to all.
 
-        Raises
-        ------
-        DataError
-            If another process holds it.
-        """
-        path = folder / ".writer"
-        self._file = path.open("a+b")
+    Raises
+    ------
+    DataError
+        If another process holds it, or the folder cannot be written.
+    """
+
+    def __init__(self, folder: Path, patience: float = 0.0, name: str = ".writer") -> None:
         try:
-            _lock(self._file)
+            self._file = (folder / name).open("a+b")
         except OSError as error:
-            self._file.close()
-            raise DataError(
-                f"{folder} is being written by another process; wait for that run to end, or end its recorder"
-            ) from error
+            raise _unwritable(folder, error) from error
+        deadline = time.monotonic() + patience
+        while True:
+            try:
+                _lock(self._file)
+                return
+            except OSError as error:
+                if time.monotonic() >= deadline:
+                    self._file.close()
+                    raise DataError(
+                        f"{folder} is being written by another process; wait for that run or refit to end, or end "
+                        "its recorder"
+                    ) from error
+            time.sleep(_RETRY)
 
     def release(self) -> None:
         """Give the lock back."""

@@ -54,7 +54,13 @@ class PointReader:
 
     @cached_property
     def _stored(self) -> xr.Dataset:
-        stored = self._run.group(self._path)
+        try:
+            stored = self._run.group(self._path)
+        except ValueError as error:  # a checksum
+            raise DataError(
+                f"{self._run.path.name}: point {self.number}: one of its axes is damaged, frequency, y, x or block in "
+                f"{DATA}/{self._path}; restore the files c.* there from a copy of the run"
+            ) from error
         if stored is None:
             raise DataError(f"{self._run.path.name}: point {self.number} is in the journal but not in {DATA}")
         return stored
@@ -75,7 +81,13 @@ class PointReader:
         """Microwave frequencies (Hz); empty for a transport point."""
         if "frequency" not in self._stored.coords:
             return np.empty(0)
-        return np.asarray(self._stored.coords["frequency"].values, np.float64)
+        frequencies = np.asarray(self._stored.coords["frequency"].values, np.float64)
+        if np.isnan(frequencies).any():  # zarr reads what is missing as NaN
+            raise DataError(
+                f"{self._run.path.name}: point {self.number}: {DATA}/{self._path}/frequency/c.0 is missing; "
+                "restore that file from a copy of the run"
+            )
+        return frequencies
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -135,7 +147,7 @@ class PointReader:
         Raises
         ------
         DataError
-            If the stored numbers of frames contradict the journal.
+            If what is committed is missing or damaged, or the stored numbers of frames contradict the journal.
         """
         counts = self.frame_counts(kind)
         height, width = self.shape
@@ -144,22 +156,35 @@ class PointReader:
         shape = (len(self.frequencies), len(range(*part.indices(height))), width)
         total: Any = np.zeros(shape, np.float32 if moved else np.uint64)
         for index, commit in list(enumerate(self.commits))[blocks or slice(None)]:
-            row = self._stored.isel(block=commit.row)
-            if not np.array_equal(row[f"{kind}_frames"].values, counts[index]):
+            taken = bool(counts[index].any())
+            if not np.array_equal(self._block(f"{kind}_frames", commit, taken), counts[index]):
                 raise DataError(
                     f"{self._run.path.name}: point {self.number} block {commit.block}: "
                     "the stored numbers of frames are not those the journal committed"
                 )
             shift = commit.shift or (0.0, 0.0)
             needed, own = halo(part, height, shift) if moved else (part, slice(None))
-            image = row[kind].isel(y=needed).values
-            if rows is None and counts[index].any() and not image.any():  # zarr reads what is missing as zeros
-                raise DataError(
-                    f"{self._run.path.name}: point {self.number} block {commit.block}: its frames are committed, but "
-                    f"missing from {DATA}"
-                )
+            image = self._block(kind, commit, taken, needed)
             total += registered(image, shift)[:, own] if moved else image
         return total
+
+    def _block(self, name: str, commit: Commit, taken: bool, y: slice = slice(None)) -> NDArray[Any]:
+        """Return what an array has of one block, of an image its rows `y`; zeros if nothing was `taken`."""
+        stored = self._stored[name].isel(block=commit.row)
+        key = ".".join(["c", str(commit.row), *["0"] * stored.ndim])
+        problem = "missing"
+        try:
+            # zarr reads what is missing as zeros
+            if not taken or (self._run.path / DATA / self._path / name / key).is_file():
+                return np.asarray(stored.isel(y=y, missing_dims="ignore").values)
+        except ValueError:  # a checksum
+            problem = "damaged"
+        except OSError as error:
+            problem = f"not readable ({error.strerror or error})"
+        raise DataError(
+            f"{self._run.path.name}: point {self.number} block {commit.block}: its frames are committed, but "
+            f"{DATA}/{self._path}/{name}/{key} is {problem}; restore that file from a copy of the run"
+        )
 
     def worth(self) -> NDArray[np.float64]:
         """Return how many frames as they come from the camera have the noise of the mean, shape (frequency,).
@@ -190,7 +215,8 @@ class PointReader:
         Raises
         ------
         DataError
-            If no such frames are committed, or the stored numbers of frames contradict the journal.
+            If no such frames are committed, what is committed is missing or damaged, or the stored numbers of frames
+            contradict the journal.
         """
         chosen = range(len(self.commits))[blocks or slice(None)]
         counts = self.frame_counts(kind)
@@ -213,6 +239,11 @@ class PointReader:
         """Return the light at each frequency over its mean, shape (frequency, 6) (`nvscope.stream.light`).
 
         None if no frames were taken with microwaves off. One block at a time is in memory.
+
+        Raises
+        ------
+        DataError
+            If what is committed is missing or damaged.
         """
         on, off = self.frame_counts(), self.frame_counts("reference")
         if not off.any():
@@ -220,7 +251,7 @@ class PointReader:
         total: float | NDArray[np.float64] = 0.0
         frames = np.zeros(len(self.frequencies), np.int64)
         for commit, lit, dark in zip(self.commits, on, off, strict=True):
-            light = block_light(self._stored["reference"].isel(block=commit.row).values, dark, lit)
+            light = block_light(self._block("reference", commit, bool(dark.any())), dark, lit)
             if light is not None:
                 total, frames = total + light, frames + lit
         return relative_light(np.asarray(total), frames, float(self.attrs.get("camera_offset", 0.0)))
@@ -255,11 +286,41 @@ class PointReader:
 
     def refits(self) -> list[str]:
         """Return the names of the refits there are."""
-        folder = self._run.path / DATA / self._path / "refits"
-        if not folder.is_dir():
-            return []
-        return sorted(path.name for path in folder.iterdir() if self.refit(path.name) is not None)
+        inside = f"{self._path}/refits/"
+        below = (path.removeprefix(inside) for path in self._run.nodes() if path.startswith(inside))
+        return sorted(name for name in below if "/" not in name)
 
     def refit(self, name: str) -> xr.Dataset | None:
         """Return the maps of one refit, None if there is none of that name."""
         return self._run.group(f"{self._path}/refits/{name}")
+
+    def all_maps(self) -> dict[str, xr.Dataset]:
+        """Return what there is of ``maps`` and, as ``refit_NAME``, of every refit, read whole.
+
+        Raises
+        ------
+        DataError
+            If a file of them is missing or damaged.
+        """
+        paths = {"maps": f"{self._path}/maps"}
+        paths |= {f"refit_{name}": f"{self._path}/refits/{name}" for name in self.refits()}
+        found = {name: self._read_maps(path) for name, path in paths.items()}
+        return {name: maps for name, maps in found.items() if maps is not None}
+
+    def _read_maps(self, path: str) -> xr.Dataset | None:
+        folder = self._run.path / DATA / path
+        try:
+            maps = self._run.group(path)
+            if maps is None:
+                return None
+            # zarr reads what is missing as NaN
+            lost = [str(name) for name in maps.data_vars if not (folder / str(name) / "c.0.0").is_file()]
+            if not lost:
+                return maps.load()
+            problem = f"files of {', '.join(lost)} are missing"
+        except ValueError:  # a checksum
+            problem = "a file is damaged"
+        raise DataError(
+            f"{self._run.path.name}: point {self.number}: in {DATA}/{path} {problem}; restore that folder from a copy "
+            "of the run"
+        )

@@ -138,8 +138,8 @@ def test_only_what_is_asked_for_and_nothing_overwritten(run: RunReader, tmp_path
     for export in (to_nexus, to_matlab):
         with pytest.raises(DataError, match="no point 7"):
             export(run, tmp_path / "new", points=[7])
-        with pytest.raises(DataError, match="cannot be written"):
-            export(run, tmp_path / "missing" / "file")
+        with pytest.raises(DataError, match=r"missing cannot be written: No such file.*; see"):
+            export(run, tmp_path / "missing" / "file", points=[7])
     assert sorted(item.name for item in tmp_path.iterdir()) == ["one.nxs", "runs"]
 
 
@@ -162,6 +162,19 @@ def test_a_run_cut_short_is_exported_as_far_as_it_goes(run: RunReader, tmp_path:
     to_matlab(RunReader(run.path), tmp_path / "run.mat")
     with h5py.File(tmp_path / "run.nxs") as file:
         np.testing.assert_allclose(follow_default(file)["signal"][()], SIGNAL / 4)
+
+
+@pytest.mark.parametrize("export", [to_nexus, to_matlab])
+@pytest.mark.parametrize("file", ["signal/c.1.0.0.0", "maps/b_z/c.0.0", "refits/free-widths/f_minus/c.0.0"])
+def test_what_is_missing_or_damaged_is_named(run: RunReader, tmp_path: Path, export: Any, file: str) -> None:
+    damaged = run.path / "data.zarr/points/0000" / file
+    damaged.write_bytes(b"garbage")
+    with pytest.raises(DataError, match=rf"point 0\b.*points/0000/{file.split('/')[0]}.* damaged; restore"):
+        export(run, tmp_path / "out")
+    damaged.unlink()
+    with pytest.raises(DataError, match=rf"point 0\b.*points/0000/{file.split('/')[0]}.* missing; restore"):
+        export(run, tmp_path / "out")
+    assert [item.name for item in tmp_path.iterdir()] == ["runs"]
 
 
 def test_a_refit_lands_beside_the_maps_which_stay(run: RunReader) -> None:

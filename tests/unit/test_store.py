@@ -364,17 +364,33 @@ def test_a_flipped_bit_on_disk_is_noticed(run_dir: Path, writer: RunWriter) -> N
     data = bytearray(chunk.read_bytes())
     data[len(data) // 2] ^= 1
     chunk.write_bytes(data)
-    with pytest.raises(ValueError, match="checksum"):
+    with pytest.raises(DataError, match=r"point 3 block 0: .*points/0003/signal/c\.0\.0\.0\.0 is damaged; restore"):
         RunReader(run_dir).point(3).mean()
 
 
 def test_frames_that_are_missing_on_disk_are_not_dark_frames(run_dir: Path, writer: RunWriter) -> None:
     writer.open_point(OPENED)
     writer.commit(closed(0), sums(1))
-    (chunk,) = [p for p in (run_dir / "data.zarr/points/0003/signal").iterdir() if p.name != "zarr.json"]
-    chunk.unlink()
-    with pytest.raises(DataError, match="missing"):
-        RunReader(run_dir).point(3).mean()
+    writer.commit(closed(1), sums(2, reference=True))
+    point = RunReader(run_dir).point(3)
+    (run_dir / "data.zarr/points/0003/reference/c.1.0.0.0").unlink()
+    with pytest.raises(DataError, match=r"block 1: .*reference/c\.1\.0\.0\.0 is missing; restore"):
+        point.relative_light()
+    (run_dir / "data.zarr/points/0003/signal/c.0.0.0.0").unlink()
+    for rows in (None, slice(1, 3)):
+        with pytest.raises(DataError, match=r"block 0: .*signal/c\.0\.0\.0\.0 is missing; restore"):
+            point.total(rows=rows)
+
+
+def test_axes_that_are_missing_or_damaged_are_an_error(run_dir: Path, writer: RunWriter) -> None:
+    writer.open_point(OPENED)
+    axis = run_dir / "data.zarr/points/0003/frequency/c.0"
+    axis.write_bytes(b"")
+    with pytest.raises(DataError, match=r"point 3: one of its axes is damaged"):
+        _ = RunReader(run_dir).point(3).frequencies
+    axis.unlink()
+    with pytest.raises(DataError, match=r"point 3: .*frequency/c\.0 is missing"):
+        _ = RunReader(run_dir).point(3).frequencies
 
 
 def test_the_checksum_is_castagnoli_over_the_compressed_bytes(run_dir: Path, writer: RunWriter) -> None:

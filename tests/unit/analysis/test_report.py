@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import re
 import xml.etree.ElementTree as ET
@@ -18,6 +19,7 @@ from nvscope.analysis.results import analyse_series
 from nvscope.analysis.run_regions import run_regions
 from nvscope.analysis.series import find_series
 from nvscope.errors import DataError
+from nvscope.store import files
 
 H = 97e-4
 ALL = {"s-and-r", "s-maps", "b-maps", "tc-map", "b-error", "spectra"}
@@ -175,6 +177,21 @@ def test_aborted_run_reports_what_there_is(run_writer):
     assert "operator pressed Ctrl-C" in text
     assert names(run, "png") == ALL - {"tc-map"}
     assert "None." in warnings_in(report)
+
+
+def test_a_run_that_cannot_be_written_is_refused_plainly(run_writer, monkeypatch):
+    run_dir = run_writer(temperatures=(20.0,))
+    (run_dir / "report.html").mkdir()
+    with pytest.raises(DataError, match=r"report of .* cannot be written: .*report\.html"):
+        make_report(run_dir)
+
+    def read_only(**_):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(files.tempfile, "TemporaryFile", read_only)
+    monkeypatch.setattr("nvscope.analysis.report.write_report", lambda run: pytest.fail("computed before refusing"))
+    with pytest.raises(DataError, match=r"cannot be written: Read-only file system; see"):
+        make_report(run_dir)
 
 
 def test_run_cut_short_without_an_end(run_writer):
