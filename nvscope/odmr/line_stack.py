@@ -24,7 +24,7 @@ Mask = NDArray[np.bool_]
 
 COARSEST = 6  # pixels along an edge below which binning stops
 SAMPLE = 60  # pixels that show whether a binned stack helps
-FEW, FEWER = 30, 12  # pixels that show how well one or two lines, or more, can be fitted
+FEW = 30  # pixels that show how well one or two lines can be fitted
 HELPED = 0.5  # share of them that must be content with what it says
 WORSE = 4.0  # excess of chi2 over that of good pixels, in its own scatter, that is not believed
 USUAL = 0.25  # share of pixels that are fitted as well as can be
@@ -46,13 +46,13 @@ def solve_line_stack(stack: Stack, threads: int, *, neighbours: bool = True) -> 
         _ask_neighbours(stack, engine, solved, threads)
     if len(told):
         misled = np.flatnonzero(np.isfinite(told).all(axis=1) & ~_fits(engine, solved))
-        _guess(stack, engine, solved, misled, threads)
+        _guess(stack, solved, misled, threads)
         _ask_neighbours(stack, engine, solved, threads)
-    elif engine.setup.lines <= 2 or len(stack.start):  # more that had no start were guessed with care
-        sample = every[:: -(-every.size // (FEW if engine.setup.lines <= 2 else FEWER))]
-        _guess(stack, engine, solved, sample, threads)
+    elif engine.setup.lines <= 2:  # more were guessed with care, or began where somebody knew which is which
+        sample = every[:: -(-every.size // FEW)]
+        _guess(stack, solved, sample, threads)
         odd = ~_fits(engine, solved, solved.of(sample)) | (_cancelling(engine, solved.table) > 0)
-        _guess(stack, engine, solved, np.flatnonzero(odd), threads)
+        _guess(stack, solved, np.flatnonzero(odd), threads)
     return solved
 
 
@@ -67,18 +67,11 @@ def _told_beforehand(stack: Stack, engine: LineFit, threads: int) -> Array:
     return told if helped else np.empty((0, 0))
 
 
-def _guess(stack: Stack, engine: LineFit, solved: Solved, pixels: Indices, threads: int) -> None:
-    """Fit `pixels` again without a start, and keep what is likelier; several groups keep the order of theirs."""
-    n = engine.setup.lines
-    start = np.full((stack.spectra.shape[1], n + engine.widths), np.nan)
-    if n <= 2 or not len(stack.start):
-        _try(stack, LineFit(stack.setup, grow=True), solved, pixels, start, threads)
-    elif engine.widths == n and pixels.size:  # else nested pairs share a width, which another order would tear apart
-        grown = LineFit(stack.setup)
-        lines = grown.parameters(_solve(stack, grown, pixels, start[pixels], threads).table).T
-        rank = np.argsort(np.argsort(stack.start[pixels, :n], axis=1), axis=1)
-        start[pixels] = np.take_along_axis(lines, np.hstack([rank, n + rank]), axis=1)
-        _try(stack, engine, solved, pixels, start, threads)
+def _guess(stack: Stack, solved: Solved, pixels: Indices, threads: int) -> None:
+    """Fit `pixels` again without a start, and keep what is likelier."""
+    careful = LineFit(stack.setup, grow=True)
+    unknown = np.full((stack.spectra.shape[1], careful.setup.lines + careful.widths), np.nan)
+    _try(stack, careful, solved, pixels, unknown, threads)
 
 
 def _solve(stack: Stack, engine: LineFit, pixels: Indices, start: Array, threads: int) -> Solved:
