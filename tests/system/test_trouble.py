@@ -112,3 +112,37 @@ def test_lost_frames_lost_pulses_and_an_overflow_are_noticed_and_repeated(nvscop
         point = xr.open_zarr(done.directory / "data.zarr", group=f"points/{path.name}", consolidated=False)
         if point.attrs["kind"] == "odmr":
             assert int(point["signal_frames"].sum()) == point.sizes["frequency"] * 2
+
+
+def test_what_goes_wrong_with_the_microwaves_meanwhile_is_noticed_and_repeated(nvscope, tmp_path):
+    done = nvscope(
+        "run",
+        "reference",
+        *COMMON,
+        *("--set", "fields=97 G", "--set", "sweeps=3"),
+        *faults(
+            "instrument=microwave, kind=unlocked, at=1175 s, duration=1 s",
+            "instrument=microwave, kind=output-off, at=1200 s",
+            "instrument=microwave, kind=trigger-missed, command=trigger, skip=900",
+            "instrument=microwave, kind=trigger-doubled, command=trigger, skip=1100",
+        ),
+        runs=tmp_path,
+    )
+    assert done.code == 0, done.output
+    told = [entry["data"]["reason"] for entry in done.journal("block-discarded")]
+    assert len(told) == 4
+    assert told[0] == "microwave: the 4 GHz PLL is or was out of lock"
+    assert "1 missed or 83 counted twice" in told[1]
+    assert told[2] == "microwave: the output has gone off by itself"
+    assert "83 missed or 1 counted twice" in told[3]
+    assert len(done.journal("commit")) == 4
+
+
+def test_a_laser_off_for_a_moment_is_noticed_and_ends_the_run(nvscope, tmp_path):
+    fault = "instrument=laser, kind=interlock, at=5 s, duration=1 s"
+    done = nvscope("run", "odmr", *COMMON, *faults(fault), runs=tmp_path)
+    assert done.code == 1, done.output
+    assert [entry["data"]["reason"] for entry in done.journal("block-discarded")] == ["laser: interlock error"]
+    assert not done.journal("commit")
+    assert "cannot emit: interlock error; see to the cause" in " ".join(done.output.split())
+    assert "Warning" not in done.output
