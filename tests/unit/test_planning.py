@@ -1,5 +1,8 @@
 """Walking a plan: what it says, what it refuses, and that nothing is behind it."""
 
+import math
+from contextlib import suppress
+
 import pytest
 from bluesky import plan_stubs as bps
 
@@ -8,7 +11,8 @@ from nvscope.cli.selection import resolve_parameters, select
 from nvscope.devices.base import Assumed
 from nvscope.engine.planning import planning_rig
 from nvscope.errors import ConfigError, LimitError, NvscopeError
-from nvscope.plans import change_temperature, dry_run, find_sequence, ramp_field
+from nvscope.plans import change_temperature, dry_run, find_sequence, odmr_map, ramp_field
+from nvscope.plans.odmr_settings import Windows
 
 SELECTION = select("simulated", "s1", None)
 
@@ -313,3 +317,28 @@ def messages(plan):
 
     dry_run(through())
     return seen
+
+
+def end_of_map(rig, b_err, until="0.1 G"):
+    """Warnings of a map whose δB (T) is `b_err`."""
+    settings = resolve_parameters(find_sequence("odmr"), [f"until={until}", "sweeps=3"])
+    plan, answer, said = odmr_map(rig, "test", settings, Windows(3e9, 2.7e8)), None, []
+    with suppress(StopIteration):
+        while True:
+            message = plan.send(answer)
+            answer = message.args[0] if message.command == "settings" else None
+            if message.command == "read":
+                answer = message.obj.predict(Assumed())
+                if message.obj is rig.odmr:
+                    answer["odmr_b_err"]["value"] = b_err
+            elif message.command == "set":
+                message.obj.estimate(message.args[0], Assumed())
+            elif message.command == "warn":
+                said.append(message.args[0])
+    return said
+
+
+def test_a_target_that_is_not_reached_is_said_to_be_so(rig):
+    assert end_of_map(rig, 0.97e-5) == []
+    assert end_of_map(rig, 1.23e-5) == ["test: until 0.1 G not reached: 0.123 G after 3 sweeps"]
+    assert end_of_map(rig, math.nan) == ["test: until 0.1 G not reached: no pixel has a δB after 3 sweeps"]
