@@ -155,6 +155,9 @@ def test_a_wrong_setting_is_a_usage_error(rig, setting, complaint):
         ("find-lines", "search_step=2 kHz", "steps of 0.002 MHz has 350001 frequencies"),
         ("find-lines", "search_center=9 GHz", "within this rig's limits"),
         ("odmr", "exposure=1 h", "exposure: must be at most 60 s .got 3600 s"),
+        ("odmr", "exposure=1 us", r"step 1 .*exposure 1e-06 s is outside this rig's 1e-05 to 10 s"),
+        ("odmr", "exposure=20 s", r"outside this rig's 1e-05 to 10 s \(exposure_min and exposure_max under"),
+        ("calibrate-exposure", ["exposure=1 us", "shortest=1 us"], r"step 2 .*exposure 1e-06 s is outside"),
         ("odmr", "window=10 GHz", r"step 3 \(map \(odmr\)\): frequencies .* GHz leave this rig's 1 to 4 GHz"),
         ("zfc", "residual_bias=-20 G", "residual_bias: must be at least 0 G .got -20 G"),
         ("zfc", "base_temperature=200 K", "normal_temperature 110 K must lie above base_temperature 200 K"),
@@ -185,11 +188,12 @@ def test_a_wrong_setting_is_a_usage_error(rig, setting, complaint):
     ],
 )
 def test_every_sequence_refuses_what_makes_no_sense(rig, name, setting, complaint):
+    settings = [setting] if isinstance(setting, str) else setting
     if complaint is None:
-        assert walk(rig, name, setting).points > 0
+        assert walk(rig, name, *settings).points > 0
         return
     with pytest.raises((ConfigError, LimitError), match=complaint):
-        walk(rig, name, setting)
+        walk(rig, name, *settings)
 
 
 def test_the_camera_is_asked_for_no_more_than_it_has(rig):
