@@ -143,6 +143,8 @@ class OdmrDevice(Device[Sweeper]):
                 frames, seen = await self._sweeps(point, block, request.sweeps, counts)
             except SweepSpoilt as error:
                 await self.sink.close_block(point.number, block, error.received, 0, False, str(error))
+                if self._stopping.is_set():  # and made safe, which may be what spoilt it: nothing goes on again
+                    return
                 if attempt == _ATTEMPTS:
                     raise SweepSpoilt(
                         f"{_ATTEMPTS} blocks in a row discarded, the last: {error}", error.received

@@ -110,6 +110,24 @@ def test_what_cannot_be_switched_on_again_ends_the_point():
     assert str(error) == "laser cannot emit: interlock"
 
 
+def test_what_was_switched_off_by_an_abort_is_not_switched_on_again():
+    rig, sink = Rig(), Sink()
+    device = OdmrDevice(rig, sink, WallClock(), Limits(), lambda *_: (0.0, 0.0), SHAPE, 0.0)
+
+    async def made_safe():
+        device.stop()
+        return ("laser: off",)
+
+    async def point():
+        await device._open_point(OpenPoint("test", AXIS, 1, 0.01, 0.0, 0.01))
+        rig.wrong = made_safe
+        assert await device.set(TakeBlock()).ended(5.0)
+
+    asyncio.run(point())
+    assert sink.closed == [(0, False, "laser: off")]
+    assert rig.prepared == 1
+
+
 def test_frames_without_light_discard_their_block():
     dark = np.full(len(AXIS), OFFSET)
     partly = np.where(np.arange(len(AXIS)) < 6, FULL, OFFSET)
