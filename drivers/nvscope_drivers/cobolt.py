@@ -152,7 +152,10 @@ class CoboltLaser:
             return
         faults = self.faults()
         if faults:
-            raise InstrumentError(f"{laser.name} cannot emit: {', '.join(faults)}")
+            raise InstrumentError(
+                f"{laser.name} cannot emit: {', '.join(faults)}; see to the cause, then clear the fault at the laser "
+                "(key off and on) and run again"
+            )
         if laser.autostart:
             laser.start_sequence()
         else:

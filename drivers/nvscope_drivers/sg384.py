@@ -54,7 +54,17 @@ ERRORS: Mapping[int, str] = {
     171: "overrun",
     254: "too many errors",
 }
-UNLOCKED_BITS = 0b111_1111  # INSR: 20 MHz, 100 MHz, 19 MHz, 1 GHz, 4 GHz PLLs, timebase missing, rubidium
+UNLOCKED: Mapping[int, str] = {
+    1: "the 20 MHz PLL is or was out of lock",
+    2: "the 100 MHz PLL is or was out of lock",
+    4: "the 19 MHz PLL is or was out of lock",
+    8: "the 1 GHz PLL is or was out of lock",
+    16: "the 4 GHz PLL is or was out of lock",
+    32: "the external timebase is or was missing",
+    64: "the rubidium timebase is or was out of lock",
+}
+"""Bits of INSR that say why a frequency may be wrong."""
+UNLOCKED_BITS = sum(UNLOCKED)
 
 
 class SG384(CheckedInstrument):
@@ -117,18 +127,22 @@ class SG384(CheckedInstrument):
     def __init__(self, adapter: Any, name: str = "SRS SG384", **kwargs: Any) -> None:
         super().__init__(adapter, name, **kwargs)
 
-    def check_errors(self) -> list[int]:
-        """Read the error buffer; raises `InstrumentError` naming what was in it."""
-        codes = []
+    def read_errors(self) -> list[str]:
+        """Take all errors out of the buffer, oldest first; empty if there are none."""
+        errors = []
         for _ in range(_ERROR_BUFFER + 1):
             code = self.next_error_code
             if code == 0:
                 break
-            codes.append(code)
-        if codes:
-            said = ", ".join(f"{code} ({ERRORS.get(code, 'unknown')})" for code in codes)
-            raise InstrumentError(f"{self.name}: the instrument reports {said}")
-        return codes
+            errors.append(f"{code} ({ERRORS.get(code, 'unknown')})")
+        return errors
+
+    def check_errors(self) -> list[str]:
+        """Read the error buffer; raises `InstrumentError` naming what was in it."""
+        errors = self.read_errors()
+        if errors:
+            raise InstrumentError(f"{self.name}: the instrument reports {', '.join(errors)}")
+        return errors
 
     def trigger(self) -> None:
         """Step the list once, as the trigger input would."""
@@ -198,6 +212,7 @@ class SG384Source:
     def __init__(self, instrument: SG384) -> None:
         self.instrument = instrument
         self._fixed: float | None = None  # Hz, to return to when the list is left
+        self._lit = False  # whether the output was told to be on, or will be at the end of the list
 
     @classmethod
     def connect(cls, address: str, settings: Frozen) -> SG384Source:
@@ -257,6 +272,7 @@ class SG384Source:
     def set_output(self, on: bool) -> None:
         """Switch the RF output."""
         self.instrument.output_enabled = on
+        self._lit = on
         if self.instrument.output_enabled != on:
             self.instrument.check_errors()
             raise InstrumentError(f"{self.instrument.name}: the output did not go {'on' if on else 'off'}")
@@ -283,6 +299,8 @@ class SG384Source:
         if (sg.list_enabled, sg.list_index, sg.list_size) != (True, 0, len(frequencies)):
             sg.check_errors()
             raise InstrumentError(f"{sg.name}: the list is loaded but does not arm")
+        if any(math.isnan(frequency) for frequency in frequencies):
+            self._lit = not math.isnan(frequencies[-1])
 
     def leave_list(self) -> None:
         """Disarm the list and return to the frequency from before it was loaded, if that is known."""
@@ -291,6 +309,20 @@ class SG384Source:
             raise InstrumentError(f"{self.instrument.name}: the list does not disarm")
         if self._fixed is not None:
             self.set_frequency(self._fixed)
+
+    def list_position(self) -> int:
+        """Which entry of the armed list the next trigger selects."""
+        return int(number(self.instrument.list_index, "LSTI?"))
+
+    def faults(self) -> tuple[str, ...]:
+        """Return what is wrong with output, lock and errors, or was since this was last asked; clears what was latched.
+
+        Where entries of the list switch the output, only what the last one left of it can be seen.
+        """
+        sg = self.instrument
+        status = int(number(sg.instrument_status, "INSR?"))
+        dark = ["the output has gone off by itself"] if self._lit and not sg.output_enabled else []
+        return (*dark, *(text for bit, text in UNLOCKED.items() if status & bit), *sg.read_errors())
 
     def make_safe(self) -> None:
         """Switch the RF output off."""

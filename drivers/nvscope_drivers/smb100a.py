@@ -69,6 +69,9 @@ class SMB100A(ScpiInstrument):
     questionable = Instrument.measurement(
         "STAT:QUES:COND?", """Get the questionable status condition (int); 0 is well.""", cast=int
     )
+    questionable_events = Instrument.measurement(
+        "STAT:QUES?", """Get what was questionable since it was last asked, and forget it (int).""", cast=int
+    )
 
     def __init__(self, adapter: Any, name: str = "R&S SMB100A", **kwargs: Any) -> None:
         super().__init__(adapter, name, **kwargs)
@@ -108,6 +111,7 @@ class SMB100ASource:
     def __init__(self, instrument: SMB100A, settings: SMB100ASettings) -> None:
         self.instrument = instrument
         self._settings = settings
+        self._lit = False  # whether the output was told to be on
 
     @classmethod
     def connect(cls, address: str, settings: Frozen) -> SMB100ASource:
@@ -166,6 +170,7 @@ class SMB100ASource:
     def set_output(self, on: bool) -> None:
         """Switch the RF output."""
         self.instrument.output_enabled = on
+        self._lit = on
         if self.instrument.output_enabled != on:
             raise InstrumentError(f"{self.instrument.name}: the output did not go {'on' if on else 'off'}")
 
@@ -203,6 +208,22 @@ class SMB100ASource:
     def leave_list(self) -> None:
         """Return to the fixed frequency."""
         self.instrument.frequency_mode = "CW"
+
+    def list_position(self) -> int:
+        """Which entry of the armed list comes next: the first again after as many triggers as it has entries.
+
+        That holds for either `first_trigger`: where the first trigger selects entry 1, the last selects entry 0.
+        """
+        return int(number(self.instrument.list_index, "LIST:IND?"))
+
+    def faults(self) -> tuple[str, ...]:
+        """Return what is wrong with output, lock and errors, or was since this was last asked; clears it."""
+        smb = self.instrument
+        # a condition that began before the register was last read is no new event
+        status = int(number(smb.questionable_events, "STAT:QUES?")) | int(number(smb.questionable, "STAT:QUES:COND?"))
+        dark = ["the output has gone off by itself"] if self._lit and not smb.output_enabled else []
+        doubt = [f"frequency, level or reference is or was in doubt (STAT:QUES {status})"] if status else []
+        return (*dark, *doubt, *smb.read_errors())
 
     def make_safe(self) -> None:
         """Switch the RF output off."""

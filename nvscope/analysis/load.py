@@ -20,7 +20,8 @@ from nvscope.errors import DataError
 from nvscope.store.reader import RunReader
 from nvscope.store.spectra import read_spectra
 
-_WARNING_KINDS = ("warning", "abort", "block-rejected", "fault", "alarm")
+_BLOCK_KINDS = ("block-discarded", "block-rejected")
+_WARNING_KINDS = ("warning", "abort", *_BLOCK_KINDS, "fault", "alarm")
 
 
 def load_run(run_dir: Path) -> RunData:
@@ -147,8 +148,7 @@ def _warnings(reader: RunReader) -> list[tuple[float | None, str]]:
     for line in reader.journal:
         if line.kind in _WARNING_KINDS:
             what = line.data.get("text") or line.data.get("reason") or line.data.get("message") or str(line.data)
-            where = (
-                f"block {line.data['block']} of point {line.data['point']}: " if line.kind == "block-rejected" else ""
-            )
+            of_block = line.kind in _BLOCK_KINDS
+            where = f"block {line.data['block']} of point {line.data['point']}: " if of_block else ""
             found.append((line.rig_time, f"{where}{what}"))
     return found

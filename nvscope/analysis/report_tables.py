@@ -106,7 +106,8 @@ def tiles(run: RunData, result: SeriesResult | None, resistance: Resistance | No
     if mapped:
         err = np.array([median_b_err(p) for p in mapped])
         fields = sorted({round(abs(p.field) / GAUSS) for p in mapped if math.isfinite(p.field)})
-        shown.append(("median δB", f"{np.nanmedian(err) / GAUSS:.3f} G", "per pixel, 1 σ"))
+        if np.isfinite(err).any():  # a point whose blocks were all discarded has none
+            shown.append(("median δB", f"{np.nanmedian(err) / GAUSS:.3f} G", "per pixel, 1 σ"))
         shown.append(("maps", str(len(mapped)), f"{_range(mapped)}, {', '.join(f'{f} G' for f in fields)}"))
     shown.append(_certificates(run))
     frames = sum(p.frames for p in run.points)

@@ -24,6 +24,8 @@ from nvscope.engine.session import Session
 DONE, FAILED, ABORTED = 0, 1, 3
 
 _WAIT = 0.1
+_WARNINGS = 8
+"""How many warnings are printed when a run is over."""
 _SAFE_PATIENCE = 25.0
 """Wall seconds a hard stop waits for the safe state; the session itself waits a little less for the instruments."""
 
@@ -91,7 +93,7 @@ def _warm_up() -> None:
 
 
 def _conclude(result: RunResult, console: Console) -> int:
-    report = _report(result.directory, console)
+    report = _report(result, console)
     calibration = result.directory / CALIBRATION
     colour = {"done": "green", "aborted": "yellow", "failed": "red"}[result.outcome]
     reason = f": {result.reason}" if result.reason else ""
@@ -105,20 +107,33 @@ def _conclude(result: RunResult, console: Console) -> int:
     return {"done": DONE, "failed": FAILED, "aborted": ABORTED}[result.outcome]
 
 
-def _report(directory: Path, console: Console) -> Path | None:
-    """Write the report and print what was calibrated; a report that fails must not turn a good run into a bad one."""
+def _warn(warnings: list[str], console: Console) -> None:
+    """Print warnings, each once and not too many; the report has all."""
+    different = list(dict.fromkeys(warnings))
+    for text in different[:_WARNINGS]:
+        console.print(f"warning {text}", markup=False, highlight=False, soft_wrap=True)
+    if len(different) > _WARNINGS:
+        console.print(f"warning {len(different) - _WARNINGS} more are in the report", highlight=False)
+
+
+def _report(result: RunResult, console: Console) -> Path | None:
+    """Write the report, print what was calibrated and what went wrong on the way.
+
+    A report that fails must not turn a good run into a bad one.
+    """
     from nvscope.analysis.calibrations import calibrations
     from nvscope.analysis.load import load_run
     from nvscope.analysis.report import write_report
 
     try:
-        run = load_run(directory)
+        run = load_run(result.directory)
         found = calibrations(run)
         for one in found:
             table = Table(title=one.title, title_justify="left", box=None, pad_edge=False, show_header=False)
             for row in one.rows:
                 table.add_row(*map(escape, row))
             console.print(table)
+        _warn([text for _, text in run.warnings if text != result.reason], console)
         return write_report(run, found)
     except Exception as error:
         console.print(f"the report could not be written: {type(error).__name__}: {error}", markup=False)

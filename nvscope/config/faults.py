@@ -44,7 +44,9 @@ class FaultSpec(Frozen):
     skip: int = Field(default=0, ge=0, description="let this many occasions pass first")
     count: int = Field(default=1, ge=0, description="how many times; 0 is for ever")
     duration: Seconds | None = Field(
-        default=None, ge=0, description="how long: wall time on a wire, rig time in an instrument; default: for good"
+        default=None,
+        ge=0,
+        description="how long: wall time on a wire and of a hang, rig time in an instrument; default: for good",
     )
     detail: str = Field(default="", description="which sensor, output or fault; the text of a command")
 

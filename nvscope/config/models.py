@@ -65,6 +65,8 @@ class Limits(Frozen):
     microwave_power_dbm: DBm = Field(default=10.0, description="largest microwave power")
     frequency_min: Hertz = Field(default=1.0e9, description="lowest microwave frequency")
     frequency_max: Hertz = Field(default=4.0e9, description="highest microwave frequency")
+    exposure_min: Seconds = Field(default=1e-5, gt=0, description="shortest exposure of the camera")
+    exposure_max: Seconds = Field(default=10.0, gt=0, description="longest exposure of the camera")
     excitation_current: Amperes = Field(default=1e-3, description="largest transport current")
     focus_min: Metres | None = Field(default=None, description="lowest focus position; if not given, the drive's own")
     focus_max: Metres | None = Field(default=None, description="highest focus position; if not given, the drive's own")

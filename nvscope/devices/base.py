@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
 from nvscope.clock import Clock
+from nvscope.config import Limits
 from nvscope.devices.status import TaskStatus
 from nvscope.devices.worker import Worker
-from nvscope.errors import NvscopeError
+from nvscope.errors import LimitError, NvscopeError
 
 RoleT = TypeVar("RoleT")
 USUAL_SHAPE = (64, 64)
@@ -39,6 +40,16 @@ class Assumed:
     def after(self, seconds: float, **changes: Any) -> Assumed:
         """Return the state `seconds` later with `changes`."""
         return replace(self, time=self.time + seconds, **changes)
+
+
+def check_exposure(seconds: float, limits: Limits) -> None:
+    """Raise `LimitError` for an exposure that the rig's camera does not have."""
+    shortest, longest = limits.exposure_min, limits.exposure_max
+    if not shortest <= seconds <= longest:
+        raise LimitError(
+            f"exposure {seconds:g} s is outside this rig's {shortest:g} to {longest:g} s "
+            "(exposure_min and exposure_max under [limits])"
+        )
 
 
 class Device(Generic[RoleT]):

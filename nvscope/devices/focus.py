@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from nvscope.clock import Clock
 from nvscope.config import Detector, Limits
 from nvscope.config.polygons import Crop
-from nvscope.devices.base import Assumed, Device, Observer
+from nvscope.devices.base import Assumed, Device, Observer, check_exposure
 from nvscope.devices.roles import Focus
 from nvscope.devices.sharpness import FEWEST_FRAMES, sharpness
 from nvscope.devices.status import TaskStatus
@@ -95,8 +95,10 @@ class FocusDevice(Device[Focus]):
             raise LimitError(
                 f"laser power {value.laser_power:g} W is outside the limit of {self._limits.laser_power:g} W"
             )
-        elif value.frames < FEWEST_FRAMES or value.exposure <= 0:
-            raise LimitError(f"focusing needs at least {FEWEST_FRAMES} frames and an exposure above zero")
+        elif value.frames < FEWEST_FRAMES:
+            raise LimitError(f"focusing needs at least {FEWEST_FRAMES} frames")
+        else:
+            check_exposure(value.exposure, self._limits)
 
     def set(self, value: Position | Look) -> TaskStatus:
         """Move, or look."""

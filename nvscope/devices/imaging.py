@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from nvscope.clock import Clock
 from nvscope.config import Detector, Limits
-from nvscope.devices.base import USUAL_SHAPE, Assumed, Device, Observer
+from nvscope.devices.base import USUAL_SHAPE, Assumed, Device, Observer, check_exposure
 from nvscope.devices.roles import Camera, Laser, MicrowaveSource, Timing
 from nvscope.devices.sink import FrameSink, FrameTag
 from nvscope.devices.status import TaskStatus
@@ -128,8 +128,9 @@ class ImagingDevice(Device[Bench]):
         """Refuse what the rig's limits forbid."""
         limits = self._limits
         if isinstance(value, Images):
-            if value.frames < 2 or value.exposure <= 0:
-                raise LimitError("images need at least two frames, for their noise, and an exposure above zero")
+            if value.frames < 2:
+                raise LimitError("images need at least two frames, for their noise")
+            check_exposure(value.exposure, limits)
             return
         if not 0 <= value.laser_power <= limits.laser_power:
             raise LimitError(f"laser power {value.laser_power:g} W is outside the limit of {limits.laser_power:g} W")

@@ -19,12 +19,12 @@ from nvscope.clock import Clock
 from nvscope.config import Limits
 from nvscope.config.polygons import Crop, cropped
 from nvscope.devices.base import USUAL_SHAPE, Assumed, Device, Observer
-from nvscope.devices.odmr_point import OpenedPoint, Placer, Seen
+from nvscope.devices.odmr_point import OpenedPoint, Placer, Seen, dimmed
 from nvscope.devices.odmr_requests import ClosePoint, OpenPoint, Request, TakeBlock, check_point
 from nvscope.devices.sink import BlockRefused, FrameSink, FrameTag, MapSummary
 from nvscope.devices.status import TaskStatus
 from nvscope.devices.sweep_order import sweep_frames
-from nvscope.devices.sweeper import FramesLost, Sweeper
+from nvscope.devices.sweeper import Sweeper, SweepSpoilt
 from nvscope.errors import DataError
 from nvscope.stream.registration import FEWEST_PIXELS, shift_between
 
@@ -113,7 +113,7 @@ class OdmrDevice(Device[Sweeper]):
     async def _open_point(self, request: OpenPoint) -> None:
         if self._open is not None:  # left over from an interrupted point: its committed blocks stay, it gets no more
             await self._finish(ClosePoint({"incomplete": True}))
-        await self.role.prepare(request.exposure, request.power_dbm, request.laser_power, request.crop)
+        await self._prepare(request)
         attrs = {**self._attrs, **request.attrs, **request.stored()}
         region = request.region
         if request.crop is not None and self._shape is not None:
@@ -123,6 +123,9 @@ class OdmrDevice(Device[Sweeper]):
             attrs["region"] = [[list(vertex) for vertex in vertices] for vertices in region]
         number = await self.sink.open_point("odmr", request.frequencies, self.role.shape, attrs)
         self._open = OpenedPoint(request, number)
+
+    async def _prepare(self, request: OpenPoint) -> None:
+        await self.role.prepare(request.exposure, request.power_dbm, request.laser_power, request.crop)
 
     def _current(self) -> OpenedPoint:
         if self._open is None:
@@ -138,10 +141,15 @@ class OdmrDevice(Device[Sweeper]):
             point.blocks += 1
             try:
                 frames, seen = await self._sweeps(point, block, request.sweeps, counts)
-            except FramesLost as error:
+            except SweepSpoilt as error:
                 await self.sink.close_block(point.number, block, error.received, 0, False, str(error))
+                if self._stopping.is_set():  # and made safe, which may be what spoilt it: nothing goes on again
+                    return
                 if attempt == _ATTEMPTS:
-                    raise
+                    raise SweepSpoilt(
+                        f"{_ATTEMPTS} blocks in a row discarded, the last: {error}", error.received
+                    ) from None
+                await self._prepare(point.request)  # what has gone off is switched on again, or says why it cannot be
                 continue
             except BaseException:
                 await self.sink.close_block(point.number, block, 0, 0, False, "interrupted")
@@ -167,7 +175,7 @@ class OdmrDevice(Device[Sweeper]):
         self, point: OpenedPoint, block: int, sweeps: int, counts: NDArray[np.int64]
     ) -> tuple[int | None, Seen]:
         request = point.request
-        total = 0
+        total, offset = 0, float(self._attrs.get("camera_offset", 0.0))
         large = min(self.role.shape) >= FEWEST_PIXELS  # a smaller image shows nothing move
         seen = Seen(len(request.frequencies), self.role.shape if request.drift and large else None)
         for sweep in range(point.sweeps, point.sweeps + sweeps):
@@ -192,14 +200,16 @@ class OdmrDevice(Device[Sweeper]):
                 before: int = total,
             ) -> None:
                 step, dark = int(steps[number]), bool(off[number])
-                if not dark:
-                    seen.add(step, image)
+                seen.add(step, image, dark=dark)
                 tag = FrameTag(point.number, block, sweep, step, before + number, dark, rig_time)
                 await self.sink.frame(tag, image)
 
             if not await self.role.run(frequencies, deliver, self._pause_for):
                 return None, seen
             total += len(frequencies)
+            wrong = "; ".join(await self.role.wrong()) or dimmed(seen.levels, offset, max(0.0, point.light - offset))
+            if wrong:
+                raise SweepSpoilt(wrong, total)
         return total, seen
 
     async def _moved(self, seen: Seen, request: OpenPoint) -> tuple[float, float] | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,24 +22,64 @@ _LOST = 0.05
 _WORSE = 5.0
 """How many times worse the residuals may become: frames where lines are steep show a wrong line shape more."""
 
+_DIM = 0.5
+"""Share of the light below which a frame shows something else than a resonance."""
+
+_CLEARLY = 10.0
+"""How many times the noise a frame must be below the others: without any light half of them are below half."""
+
 
 class Seen:
     """What the frames of a block with microwaves on say at a glance: image-mean counts summed per frequency.
 
-    Given a `shape` their sum is kept as an `image` too.
+    Given a `shape` their sum is kept as an `image` too. `levels` are the image means of all frames, in their order.
     """
 
     def __init__(self, steps: int, shape: tuple[int, int] | None = None) -> None:
         self.light = np.zeros(steps)
         self.frames = np.zeros(steps, np.int64)
         self.image = None if shape is None else np.zeros(shape, np.uint64)
+        self.levels: list[float] = []
 
-    def add(self, step: int, image: NDArray[np.uint16]) -> None:
-        """Take in one frame."""
-        self.light[step] += float(image.mean())
+    def add(self, step: int, image: NDArray[np.uint16], *, dark: bool = False) -> None:
+        """Take in one frame; one with microwaves off, a `dark` one, is only looked at for its light."""
+        level = float(image.mean())
+        self.levels.append(level)
+        if dark:
+            return
+        self.light[step] += level
         self.frames[step] += 1
         if self.image is not None:
             np.add(self.image, image, out=self.image)
+
+
+def dimmed(levels: Sequence[float], offset: float, before: float = 0.0) -> str:
+    """Return what is wrong with the light of a block, or nothing if its frames are about equally bright.
+
+    Instruments may not notice a shutter that closes or a laser that drops out for a moment. A resonance takes a few
+    per cent of the light, never half.
+
+    Parameters
+    ----------
+    levels : sequence of float
+        Image means (counts) of the frames in the order they were taken.
+    offset : float
+        Counts without light.
+    before : float
+        Mean light (counts above `offset`) of the block before; 0 if there is none.
+    """
+    light = np.asarray(levels) - offset
+    # of neighbours: a light that goes off and on again does not look like noise
+    noise = float(np.median(np.abs(np.diff(light)))) if light.size > 1 else 0.0
+    brightest = max(float(light.max(initial=0.0)), before)
+    faint = (brightest > 0) & (light < _DIM * brightest) & (brightest - light > _CLEARLY * noise)
+    if not faint.any():
+        return ""
+    first, count = int(np.argmax(faint)), int(faint.sum())
+    return (
+        f"light: {count} of {light.size} frames, from frame {first} on, have less than half the light of the others; "
+        "no resonance is that deep: look at laser, gate and shutter"
+    )
 
 
 class OpenedPoint:
@@ -49,6 +89,8 @@ class OpenedPoint:
     ----------
     blocks, sweeps, frames : int
         Blocks sent, sweeps and frames committed.
+    light : float
+        Image mean (counts) of the newest block committed; 0 before the first.
     widened : list of int
         Sweeps of an adaptive point that went back to all frequencies because its residuals asked for it.
     """
@@ -60,6 +102,7 @@ class OpenedPoint:
         self.sweeps = 0
         self.frames = 0
         self.seen = Seen(len(request.frequencies))
+        self.light = 0.0
         self.widened: list[int] = []
         self._fraction = 0.0
         self._misfit = math.inf
@@ -68,6 +111,7 @@ class OpenedPoint:
         """Count a block that is committed."""
         self.sweeps += sweeps
         self.frames += frames
+        self.light = float(np.mean(seen.levels)) if seen.levels else 0.0
         self.seen.light += seen.light
         self.seen.frames += seen.frames
 

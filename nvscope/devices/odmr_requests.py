@@ -10,6 +10,7 @@ import numpy as np
 
 from nvscope.config import Limits
 from nvscope.config.polygons import Crop, Vertices
+from nvscope.devices.base import check_exposure
 from nvscope.devices.sweep_order import ORDERS, REFERENCES, Order, Reference, frames_per_sweep
 from nvscope.errors import LimitError
 
@@ -114,8 +115,9 @@ def check_point(point: OpenPoint, limits: Limits, shape: tuple[int, int] | None)
         )
     if not 0 < point.laser_power <= limits.laser_power:
         raise LimitError(f"laser power {point.laser_power:g} W is outside the limit of {limits.laser_power:g} W")
-    if point.frames < 1 or point.exposure <= 0:
-        raise LimitError("an ODMR point needs at least one frame per step and an exposure above zero")
+    if point.frames < 1:
+        raise LimitError("an ODMR point needs at least one frame per step")
+    check_exposure(point.exposure, limits)
     if point.order not in ORDERS:
         raise LimitError(f"sweep order {point.order!r} is not one of {', '.join(ORDERS)}")
     if point.reference not in REFERENCES or point.reference_frames < 1:

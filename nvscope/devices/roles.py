@@ -92,6 +92,18 @@ class MicrowaveSource(Instrument, Protocol):
         """Disarm the list and return to the fixed frequency."""
         ...
 
+    def list_position(self) -> int:
+        """Which entry of the armed list the next trigger selects; 0 again after the last."""
+        ...
+
+    def faults(self) -> tuple[str, ...]:
+        """Return what is wrong, or was since this was last asked, between sweeps; empty if well.
+
+        An output that is not as it was told, by `set_output` or by the end of the list, a synthesiser or reference
+        out of lock, errors the instrument has queued. Clears what was latched.
+        """
+        ...
+
 
 @runtime_checkable
 class Laser(Instrument, Protocol):
@@ -115,7 +127,7 @@ class Laser(Instrument, Protocol):
         ...
 
     def faults(self) -> tuple[str, ...]:
-        """Return the faults and open interlocks reported now; empty if well."""
+        """Return the faults and open interlocks reported now, and those that are latched; empty if well."""
         ...
 
 

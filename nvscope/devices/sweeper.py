@@ -27,12 +27,19 @@ _STALL = 5.0
 """Wall seconds without a due frame before a sweep is given up."""
 
 
-class FramesLost(DataError):
+class SweepSpoilt(DataError):
+    """A sweep that must not be kept; its `received` frames are not what they seem. It can be taken again."""
+
+    def __init__(self, why: str, received: int) -> None:
+        super().__init__(why)
+        self.received = received
+
+
+class FramesLost(SweepSpoilt):
     """Frames received do not match pulses sent."""
 
     def __init__(self, received: int, expected: int, why: str) -> None:
-        super().__init__(f"{received} of {expected} frames arrived: {why}")
-        self.received = received
+        super().__init__(f"{received} of {expected} frames arrived: {why}", received)
 
 
 class Sweeper(Protocol):
@@ -54,6 +61,13 @@ class Sweeper(Protocol):
         ------
         FramesLost
             If any frame is missing, repeated or out of order.
+        """
+        ...
+
+    async def wrong(self) -> tuple[str, ...]:
+        """Return what is or was wrong with source or laser since the point was prepared or this was last asked.
+
+        Each says which instrument and what; asked between sweeps.
         """
         ...
 
@@ -92,6 +106,7 @@ class HardwareSweeper:
         self._readout = readout
         self._period = 0.0
         self._gated = False
+        self._missteps: list[str] = []
         self._crop: Crop | None = None
 
     @property
@@ -111,6 +126,8 @@ class HardwareSweeper:
         await self._microwave_worker.call(self._microwave.set_power_dbm, power_dbm)
         await self._microwave_worker.call(self._microwave.set_output, True)
         await self._timing_worker.call(self._timing.set_gate, True)
+        await self._microwave_worker.call(self._microwave.faults)  # what was latched before is nobody's fault now
+        self._missteps.clear()
 
     async def run(self, frequencies: Sequence[float], deliver: Deliver, pause: Pause) -> bool:
         """Take one frame per entry of `frequencies` (Hz), in trains no longer than the source's list."""
@@ -132,7 +149,10 @@ class HardwareSweeper:
         try:
             begin = self._clock.now()
             await self._timing_worker.call(self._timing.start_train)
-            return await self._collect(begin, expected, first, deliver, pause)
+            if not await self._collect(begin, expected, first, deliver, pause):
+                return False
+            await self._look_at_list(expected)
+            return True
         finally:
             await self._timing_worker.call(self._timing.stop_train)
             await self._camera_worker.call(self._camera.disarm)
@@ -160,6 +180,25 @@ class HardwareSweeper:
             elif time.monotonic() - last_seen > _STALL:
                 raise FramesLost(received, expected, f"the camera has been silent for {_STALL:g} s; check its trigger")
         return True
+
+    async def _look_at_list(self, expected: int) -> None:
+        """Note where the source's list does not stand where so many triggers take it: at its beginning again."""
+        position = await self._microwave_worker.call(self._microwave.list_position)
+        if position:
+            self._missteps.append(
+                f"after {expected} triggers its list of {expected} entries stands at entry {position}, not at 0 again: "
+                f"{expected - position} missed or {position} counted twice; look at level and cable of the trigger line"
+            )
+
+    async def wrong(self) -> tuple[str, ...]:
+        """Return what is or was wrong with source or laser since the point was prepared or this was last asked."""
+        laser = await self._laser_worker.call(self._laser.faults)
+        microwave = [*self._missteps, *await self._microwave_worker.call(self._microwave.faults)]
+        self._missteps.clear()
+        return (
+            *(f"{self._laser_worker.name}: {fault}" for fault in laser),
+            *(f"{self._microwave_worker.name}: {fault}" for fault in microwave),
+        )
 
     async def rest(self) -> None:
         """Microwaves off, light gated, camera stopped."""

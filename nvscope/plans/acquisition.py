@@ -136,11 +136,13 @@ def odmr_map(
         ),
     )
     look = settings.until is not None or settings.sampling == "adaptive"
+    sweep, skipped = 0, False
     for sweep in range(settings.most_sweeps):
         # what is decided next rests on the maps: they must show this sweep
         spare = settings.until is not None and sweep > 0
         yield from absolute_set(rig.odmr, TakeBlock(fitted=look and sweep + 1 < settings.most_sweeps, spare=spare))
-        if (yield Msg("skip_requested")):
+        skipped = bool((yield Msg("skip_requested")))
+        if skipped:
             break
         if settings.until is not None:
             error = yield from value_of(rig.odmr, "b_err")
@@ -153,6 +155,8 @@ def odmr_map(
         certificate = yield from certify(claim)
     closing = {**mean, "certificate": certificate.as_dict()} if certificate is not None else mean
     yield from absolute_set(rig.odmr, ClosePoint(closing))
+    if settings.until is not None and not skipped:
+        yield from _judge_target(rig, purpose, settings.until, sweep + 1)
     center = yield from value_of(rig.odmr, "center")
     half = yield from value_of(rig.odmr, "half_splitting")
     yield from _record(rig)
@@ -160,6 +164,15 @@ def odmr_map(
         _demand(certificate, f"{purpose} at {mean['temperature']:.2f} K (the map is kept)")
     found = math.isfinite(center) and math.isfinite(half)
     return Windows(center, half) if found else windows
+
+
+def _judge_target(rig: RigDevices, purpose: str, until: float, sweeps: int) -> Plan:
+    """Warn where the final maps of a point miss its target for δB (T)."""
+    error = yield from value_of(rig.odmr, "b_err")
+    if error <= until:
+        return
+    reached = f"{error * 1e4:.3g} G" if math.isfinite(error) else "no pixel has a δB"
+    yield Msg("warn", None, f"{purpose}: until {until * 1e4:.3g} G not reached: {reached} after {sweeps} sweeps")
 
 
 def _demand(certificate: Certificate, where: str) -> None:

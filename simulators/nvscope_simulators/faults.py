@@ -8,6 +8,7 @@ instrument's connection, trigger faults its trigger input, and the others happen
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -39,6 +40,8 @@ TRIGGER_KINDS: Mapping[str, str] = {
     "trigger-doubled": "the instrument takes one trigger for two",
 }
 """For instruments with a trigger input."""
+_TRIGGER = "trigger"
+"""What a trigger says as an occasion."""
 _LINE = re.compile(rb"[^\r\n]*[\r\n]+|[^\r\n]+")
 _DEFAULT_DURATION = {"delay": 3.0, "hang": 3600.0, "refuse": 5.0}
 
@@ -220,7 +223,7 @@ class FaultPlan:
 
         def disturb(listener: Callable[[], None]) -> Callable[[], None]:
             def hear() -> None:
-                strike("trigger")
+                strike(_TRIGGER)
                 listener()
 
             return hear
@@ -231,7 +234,7 @@ class FaultPlan:
     def _disturb_trigger(self, occasion: Occasion) -> Callable[[Callable[[], None]], Callable[[], None]]:
         def disturb(listener: Callable[[], None]) -> Callable[[], None]:
             def hear() -> None:
-                if not occasion.strikes():
+                if not occasion.strikes(_TRIGGER):
                     listener()
                     return
                 self._note(occasion)
@@ -257,7 +260,7 @@ class FaultPlan:
             self._servers[name].drop_all()
         if kind == "refuse":
             self._wires[name].refuse(_duration(spec))
-        elif kind == "hang":
+        elif kind == "hang" and name in self._wires:
             self._wires[name].hang(_duration(spec))
         elif kind == "command":
             self._instruments[name].open_session()[1].receive(spec.detail.encode("latin-1", "replace") + b"\r\n")
@@ -265,5 +268,7 @@ class FaultPlan:
             instrument = self._instruments[name]
             trouble = TROUBLES[instrument.model][kind]
             trouble(instrument, True, spec.detail)
-            if spec.duration is not None:
+            if kind == "hang":  # of camera or card: rig time stands still while their answer is waited for
+                asyncio.get_running_loop().call_later(_duration(spec), trouble, instrument, False, spec.detail)
+            elif spec.duration is not None:
                 self._timeline.after(spec.duration, lambda: trouble(instrument, False, spec.detail))

@@ -298,6 +298,37 @@ def test_a_rig_file_s_faults_happen_in_the_lab() -> None:
     ]
 
 
+def test_camera_and_card_hang_for_a_time_on_the_wall() -> None:
+    """Who waits for their answer holds rig time."""
+    lab = _lab(
+        {"instrument": "camera", "kind": "hang", "at": "1 s", "duration": "0.2 s"},
+        {"instrument": "timing", "kind": "hang", "at": "1 s", "duration": "0.2 s"},
+    )
+    hung: list[bool] = []
+
+    async def live() -> None:
+        await lab.start()
+        camera, card = (lab.faults._instruments[name] for name in ("camera", "timing"))
+        try:
+            await lab.timeline.advance(2.0, wait=False)
+            hung.extend([camera._hung, not card._answering.is_set()])
+            await asyncio.sleep(0.3)
+            hung.extend([camera._hung, not card._answering.is_set()])
+        finally:
+            await lab.stop()
+
+    asyncio.run(live())
+    assert hung == [True, True, False, False]
+
+
+def test_a_trigger_fault_hears_the_word_trigger(rig) -> None:  # type: ignore[no-untyped-def]
+    lab = rig(fault("trigger-missed", command="trigger", count=0), fault("trigger-missed", command="else", count=0))
+    lab.source.load_list([2.8e9, 2.81e9])
+    lab.host.call(lambda: lab.bench.ports.triggers.fire("sweep"))
+    assert lab.kinds == ["trigger-missed"]
+    assert lab.source.readings()["list_index"] == 0
+
+
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [

@@ -453,3 +453,41 @@ def test_qcodes_driver(lab: tuple[Host, TcpServer, Trip], bench: BenchWorld) -> 
             foreign.close()
     port = bench.ports.microwave
     assert (port.frequency, port.power_dbm, port.on) == (2.9e9, -7.5, True)
+
+
+# -- what is asked after a sweep
+
+
+def test_what_went_wrong_meanwhile_is_told_once(
+    lab: tuple[Host, TcpServer, Trip], sim: SimulatedSG384, source: SG384Source
+) -> None:
+    host, *_ = lab
+    source.set_output(True)
+    assert source.faults() == ()
+    host.call(sim.set_unlocked, True)
+    host.call(sim.set_unlocked, False)
+    source.instrument.write("NONSENSE")
+    assert source.faults() == ("the 4 GHz PLL is or was out of lock", "111 (undefined command)")
+    assert source.faults() == ()
+    host.call(sim.switch_off)
+    assert source.faults() == source.faults() == ("the output has gone off by itself",)
+    source.set_output(False)
+    assert source.faults() == ()
+
+
+def test_a_list_that_ends_dark_leaves_no_fault_and_says_where_it_stands(
+    lab: tuple[Host, TcpServer, Trip], sim: SimulatedSG384, source: SG384Source
+) -> None:
+    host, *_ = lab
+    source.set_output(True)
+    source.load_list([2.8e9, 2.9e9, float("nan")])
+    assert [_triggered(host, sim, source) for _ in range(4)] == [1, 2, 0, 1]
+    host.call(sim.trigger)
+    host.call(sim.trigger)
+    assert not sim._world.ports.microwave.on
+    assert source.faults() == ()
+
+
+def _triggered(host: Host, sim: SimulatedSG384, source: SG384Source) -> int:
+    host.call(sim.trigger)
+    return source.list_position()

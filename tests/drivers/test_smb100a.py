@@ -236,3 +236,35 @@ def test_qcodes_contrib_driver(lab: Lab, bench: BenchWorld) -> None:
         finally:
             foreign.close()
     assert bench.ports.microwave.frequency == 1.5e9
+
+
+@pytest.mark.parametrize("first_trigger", [0, 1])
+def test_a_list_stands_at_its_beginning_after_all_its_triggers(lab: Lab, first_trigger: int) -> None:
+    host, sim, server = lab
+    settings = SMB100ASource.Settings(first_trigger=first_trigger)
+    source = SMB100ASource.connect(host.address(server), settings)
+    source.load_list([2.5e9, 2.6e9, 2.7e9])
+    positions = []
+    for _ in range(4):
+        host.call(sim.external_trigger)
+        positions.append(source.list_position())
+    assert positions == [1, 2, 0, 1]
+    source.close()
+
+
+def test_what_went_wrong_meanwhile_is_told_once(lab: Lab, source: SMB100ASource) -> None:
+    host, sim, _ = lab
+    source.set_output(True)
+    assert source.faults() == ()
+    host.call(sim.set_unlocked, True)
+    assert source.faults() == source.faults()  # as long as it lasts
+    host.call(sim.set_unlocked, False)
+    host.call(sim.set_unlocked, True)
+    host.call(sim.set_unlocked, False)
+    source.instrument.write("NONSENSE")
+    doubt, error = source.faults()
+    assert "is or was in doubt" in doubt
+    assert error.startswith("-113")
+    assert source.faults() == ()
+    host.call(sim.switch_off)
+    assert source.faults() == ("the output has gone off by itself",)

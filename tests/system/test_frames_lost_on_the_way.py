@@ -97,6 +97,9 @@ class Rig:
             await deliver(number, self.rng.poisson(20000 * (1 - 0.04 * dips)).astype(np.uint16), float(number))
         return True
 
+    async def wrong(self):
+        return ()
+
     async def rest(self):
         pass
 

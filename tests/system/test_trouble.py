@@ -112,3 +112,38 @@ def test_lost_frames_lost_pulses_and_an_overflow_are_noticed_and_repeated(nvscop
         point = xr.open_zarr(done.directory / "data.zarr", group=f"points/{path.name}", consolidated=False)
         if point.attrs["kind"] == "odmr":
             assert int(point["signal_frames"].sum()) == point.sizes["frequency"] * 2
+
+
+def test_what_goes_wrong_with_source_and_laser_meanwhile_is_noticed_repeated_and_told(nvscope, tmp_path):
+    """By what is sent and triggered, not by time: on a busy machine a run begins some seconds later."""
+    done = nvscope(
+        "run",
+        "odmr",
+        *COMMON,
+        *("--set", "sweeps=9"),
+        *faults(
+            # two sweeps of 352 frames that look for the lines, then some of 84
+            r"instrument=microwave, kind=unlocked, command=LSTE 1, duration=1 s",
+            r"instrument=microwave, kind=trigger-missed, command=trigger, skip=720",
+            r"instrument=microwave, kind=output-off, command=LSTE 1, skip=3",
+            r"instrument=microwave, kind=trigger-doubled, command=trigger, skip=960",
+            r"instrument=laser, kind=interlock, command=f\?, skip=14, duration=1 s",
+        ),
+        runs=tmp_path,
+    )
+    discarded = [entry["data"] for entry in done.journal("block-discarded")]
+    told = [(entry["point"], entry["block"], entry["reason"]) for entry in discarded]
+    assert told[0] == (0, 0, "microwave: the 4 GHz PLL is or was out of lock")
+    assert told[1][:2] == (1, 0)
+    assert "1 missed or 83 counted twice" in told[1][2]
+    assert told[2] == (1, 1, "microwave: the output has gone off by itself")
+    assert told[3][:2] == (1, 3)
+    assert "83 missed or 1 counted twice" in told[3][2]
+    # the run does not clear what a laser has latched
+    assert told[4][2] == "laser: interlock error; laser: interlock open"
+    assert len(told) == 5
+    assert done.code == 1, done.output
+    output = " ".join(done.output.split())
+    assert "warning block 0 of point 0: microwave: the 4 GHz PLL is or was out of lock" in output
+    assert "failed: Cobolt laser cannot emit: interlock error, interlock open; see to the cause" in output
+    assert "RuntimeWarning" not in output

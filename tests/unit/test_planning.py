@@ -1,5 +1,8 @@
 """Walking a plan: what it says, what it refuses, and that nothing is behind it."""
 
+import math
+from contextlib import suppress
+
 import pytest
 from bluesky import plan_stubs as bps
 
@@ -8,7 +11,8 @@ from nvscope.cli.selection import resolve_parameters, select
 from nvscope.devices.base import Assumed
 from nvscope.engine.planning import planning_rig
 from nvscope.errors import ConfigError, LimitError, NvscopeError
-from nvscope.plans import change_temperature, dry_run, find_sequence, ramp_field
+from nvscope.plans import change_temperature, dry_run, find_sequence, odmr_map, ramp_field
+from nvscope.plans.odmr_settings import Windows
 
 SELECTION = select("simulated", "s1", None)
 
@@ -151,6 +155,9 @@ def test_a_wrong_setting_is_a_usage_error(rig, setting, complaint):
         ("find-lines", "search_step=2 kHz", "steps of 0.002 MHz has 350001 frequencies"),
         ("find-lines", "search_center=9 GHz", "within this rig's limits"),
         ("odmr", "exposure=1 h", "exposure: must be at most 60 s .got 3600 s"),
+        ("odmr", "exposure=1 us", r"step 1 .*exposure 1e-06 s is outside this rig's 1e-05 to 10 s"),
+        ("odmr", "exposure=20 s", r"outside this rig's 1e-05 to 10 s \(exposure_min and exposure_max under"),
+        ("calibrate-exposure", ["exposure=1 us", "shortest=1 us"], r"step 2 .*exposure 1e-06 s is outside"),
         ("odmr", "window=10 GHz", r"step 3 \(map \(odmr\)\): frequencies .* GHz leave this rig's 1 to 4 GHz"),
         ("zfc", "residual_bias=-20 G", "residual_bias: must be at least 0 G .got -20 G"),
         ("zfc", "base_temperature=200 K", "normal_temperature 110 K must lie above base_temperature 200 K"),
@@ -181,11 +188,12 @@ def test_a_wrong_setting_is_a_usage_error(rig, setting, complaint):
     ],
 )
 def test_every_sequence_refuses_what_makes_no_sense(rig, name, setting, complaint):
+    settings = [setting] if isinstance(setting, str) else setting
     if complaint is None:
-        assert walk(rig, name, setting).points > 0
+        assert walk(rig, name, *settings).points > 0
         return
     with pytest.raises((ConfigError, LimitError), match=complaint):
-        walk(rig, name, setting)
+        walk(rig, name, *settings)
 
 
 def test_the_camera_is_asked_for_no_more_than_it_has(rig):
@@ -313,3 +321,28 @@ def messages(plan):
 
     dry_run(through())
     return seen
+
+
+def end_of_map(rig, b_err, until="0.1 G"):
+    """Warnings of a map whose δB (T) is `b_err`."""
+    settings = resolve_parameters(find_sequence("odmr"), [f"until={until}", "sweeps=3"])
+    plan, answer, said = odmr_map(rig, "test", settings, Windows(3e9, 2.7e8)), None, []
+    with suppress(StopIteration):
+        while True:
+            message = plan.send(answer)
+            answer = message.args[0] if message.command == "settings" else None
+            if message.command == "read":
+                answer = message.obj.predict(Assumed())
+                if message.obj is rig.odmr:
+                    answer["odmr_b_err"]["value"] = b_err
+            elif message.command == "set":
+                message.obj.estimate(message.args[0], Assumed())
+            elif message.command == "warn":
+                said.append(message.args[0])
+    return said
+
+
+def test_a_target_that_is_not_reached_is_said_to_be_so(rig):
+    assert end_of_map(rig, 0.97e-5) == []
+    assert end_of_map(rig, 1.23e-5) == ["test: until 0.1 G not reached: 0.123 G after 3 sweeps"]
+    assert end_of_map(rig, math.nan) == ["test: until 0.1 G not reached: no pixel has a δB after 3 sweeps"]
