@@ -127,7 +127,8 @@ def fit(
         solved = solve_line_stack(Stack(setup, laid_out, first), threads, neighbours=around)
     else:
         solved = solve(engine, values.reshape(axis.size, -1), first, threads)
-    solved.invalidate(saturated(values).ravel())
+    if (cut := saturated(values)).any():
+        solved.invalidate(cut.ravel())
     return to_result(engine, values, solved)
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from nvscope.odmr.neighbours import Surroundings
 from nvscope.odmr.pair_block import Block, Handicap, no_handicap
 from nvscope.odmr.pair_doubt import doubtful
-from nvscope.odmr.pair_finish import LINES, ROWS, W1, W2
+from nvscope.odmr.pair_finish import DEGREE, LINES, ROWS, W1, W2
 from nvscope.odmr.pair_judge import noise_variance
 from nvscope.odmr.pair_likeness import Places, misgiving, strangeness
 from nvscope.odmr.pair_publish import BASE, CENTER, CHI2_REDUCED, GAIN, HALF, MAPS, A, C, F, W, publish
@@ -132,8 +132,9 @@ class PairFit:
                 far[odd], against[odd] = _against(block, found[:, odd], others, strange)
             doubted = doubtful(block, found, alive, told, strange, against, later=False)
             # humps on a bent baseline explain two lines elsewhere, and as good as nothing else does beside them
-            broad = (found[[W1, W2]] > HUMP * around.lines[[1, 3]][:, alive]).any(axis=0)
-            doubted = np.union1d(doubted, np.flatnonzero(told & broad))
+            bent = np.flatnonzero(told & (found[DEGREE] > self.setup.degrees[0]))
+            broad = (found[[W1, W2]][:, bent] > HUMP * around.lines[[1, 3]][:, alive[bent]]).any(axis=0)
+            doubted = np.union1d(doubted, bent[broad])
             if doubted.size and self._search:
                 found[:, doubted] = try_harder(block, found[:, doubted], alive[doubted], 2, strange)
                 far[doubted] = _against(block, found[:, doubted], alive[doubted], strange)[0]

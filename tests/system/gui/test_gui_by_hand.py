@@ -56,7 +56,7 @@ def test_instruments_are_moved_by_hand_and_left_safe(
         qtbot.waitUntil(lambda: "field" in hands.edits and session().frame is not None, timeout=PATIENCE)
         assert window.docks["by-hand"].isVisible()
         assert not window.docks["maps"].isVisible()
-        assert "by hand" in window.camera.readout.text()
+        qtbot.waitUntil(lambda: "by hand" in window.camera.readout.text(), timeout=PATIENCE)
 
         def light() -> float:
             return float(session().frame[1].mean())
