@@ -20,6 +20,9 @@ from nvscope.stream.control import Reply
 
 __all__ = ["Driver"]
 
+_SLICE = 0.5
+"""Wall seconds; a pause lasts until somebody decides."""
+
 
 class Driver:
     """Drives one plan; all but `drive` may be called from any thread at any time.
@@ -93,7 +96,8 @@ class Driver:
                 if engine.state != "paused":
                     return
             self._enter("paused", engine)
-            self._decision.wait()
+            while not self._decision.wait(_SLICE):  # Windows hears Ctrl-C between slices only
+                pass
             self._decision.clear()
             if self._abort_reason is not None:
                 engine.abort(self._abort_reason)

@@ -11,7 +11,6 @@ import contextlib
 import math
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -22,6 +21,7 @@ from numpy.typing import NDArray
 from nvscope.clock import Clock
 from nvscope.config.polygons import Vertices
 from nvscope.devices.sink import BlockRefused, FrameTag, MapSummary
+from nvscope.engine.backlog import Backlog
 from nvscope.engine.expectations import Expectations
 from nvscope.engine.summary import summarize
 from nvscope.errors import DataError
@@ -56,9 +56,6 @@ compiled first on a busy machine takes most of a minute."""
 FIT_PATIENCE = 60.0
 """Wall seconds to wait for live maps before a decision is made with older ones."""
 
-_BACKLOG = 10_000
-"""Small messages that may wait for room."""
-
 _VIEW_INTERVAL = 1 / 30
 
 
@@ -81,7 +78,7 @@ class RunLink:
         self.guardian = Sender.bind("the guardian", frame_bytes=1024, budget=1 << 16)
         self.viewers = Publishers(Publisher.bind("viewers", frame_bytes=frame_bytes))
         self.reports = Receiver.bind("recorder and fitter", frame_bytes=frame_bytes * 20)
-        self._backlog: deque[tuple[Sender, Packed]] = deque()
+        self._backlog = Backlog(self.recorder, "the recorder")
         self._points = 0
         self.opened: dict[int, dict[str, Any]] = {}
         """What every point was opened with."""
@@ -133,7 +130,8 @@ class RunLink:
         for name, sender in (("recorder", self.recorder), ("fitter", self.fitter)):
             if name in missing:
                 try:
-                    self._flush_blocking(sender)
+                    if sender is self.recorder:
+                        self._backlog.flush_blocking(5.0)
                     sender.send(message, timeout=5.0)
                 except Exception:
                     continue
@@ -288,12 +286,12 @@ class RunLink:
 
     def document(self, name: str, doc: Mapping[str, Any]) -> None:
         """Send an event-model document to the journal."""
-        self._post(Document(name, dict(doc)))
+        self._backlog.post(Document(name, dict(doc)))
 
     def journal(self, kind: str, data: Mapping[str, Any]) -> None:
         """Send an entry to the journal, and to viewers."""
         entry = JournalEntry(kind, self._clock.now(), dict(data))
-        self._post(entry)
+        self._backlog.post(entry)
         self.viewers.send(entry)
 
     async def choose_region(self, region: Region) -> None:
@@ -307,34 +305,13 @@ class RunLink:
     def history(self, rig_time: float, values: Mapping[str, float]) -> None:
         """Send housekeeping to history and viewers."""
         row = HistoryRow(rig_time, {name: value if math.isfinite(value) else None for name, value in values.items()})
-        self._post(row)
+        self._backlog.post(row)
         self.viewers.send(row)
 
     def status(self, status: RunStatus) -> None:
         """Tell viewers what the run is doing, and the guardian that it lives."""
         self.viewers.send(status)
         self.guardian.try_send(Heartbeat("run", {"frames": self.frames}))
-
-    def _post(self, message: Message) -> None:
-        """Queue a small message for the recorder, in order, without waiting."""
-        if len(self._backlog) >= _BACKLOG:
-            raise DataError(f"the recorder has not taken {_BACKLOG} messages; is its disk full or very slow?")
-        self._backlog.append((self.recorder, pack(message)))
-        self._flush()
-
-    def _flush(self) -> bool:
-        while self._backlog:
-            sender, parts = self._backlog[0]
-            if not sender.try_send_parts(parts):
-                return False
-            self._backlog.popleft()
-        return True
-
-    def _flush_blocking(self, sender: Sender) -> None:
-        for queued, parts in list(self._backlog):
-            if queued is sender:
-                sender.send_parts(parts, timeout=5.0)
-        self._backlog.clear()
 
     async def _send_lossless(self, message: Message, *senders: Sender) -> None:
         await self._send_parts(pack(message), *senders)
@@ -345,7 +322,7 @@ class RunLink:
             while self._failure is None:
                 if sender is not self.recorder and (self._fitter_gone or sender is not self.fitter):
                     break
-                if self._flush() and sender.try_send_parts(parts):
+                if self._backlog.flush() and sender.try_send_parts(parts):
                     break
                 if time.monotonic() > deadline:
                     raise DataError(

@@ -17,7 +17,7 @@ from nvscope.odmr.lines import CONSTANT, conditional_variance, weigh
 from nvscope.odmr.shapes import SAFE_FAST
 from nvscope.odmr.varpro import dot, iterate
 
-__all__ = ["grow_starts"]
+__all__ = ["CANCELLING", "grow_starts"]
 
 TRIAL = 12  # iterations at most: lines that coincide creep, and are refined further only if they are kept
 PASSES = 3  # times that every line may be taken out and set anew

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nvscope.odmr.line_fit import LineFit
+from nvscope.odmr.line_growth import CANCELLING
 from nvscope.odmr.noise import usable_points
 from nvscope.odmr.parallel import as_slice
 from nvscope.odmr.solved import Solved
@@ -31,7 +32,6 @@ USUAL = 0.25  # share of pixels that are fitted as well as can be
 ROUNDS = 6  # times that neighbours are asked
 LACKING = 2  # ... where a spectrum is explained, but not by as many lines as it should have
 MISSING = 8.0  # what a line that is not significant counts, in chi2
-CANCELLING = 20.0  # what two lines count that overlap and have opposite signs
 
 
 def solve_line_stack(stack: Stack, threads: int, *, neighbours: bool = True) -> Solved:

@@ -13,8 +13,9 @@ from nvscope_drivers.lakeshore336 import LakeShore336Cryostat
 from nvscope_drivers.lakeshore336_instrument import LakeShore336, Zone
 from nvscope_simulators.bench import BenchWorld
 from nvscope_simulators.hosting import Host
-from nvscope_simulators.instruments.lakeshore336 import LakeShore336Settings, SimulatedLakeShore336
+from nvscope_simulators.instruments.lakeshore336 import SimulatedLakeShore336
 from nvscope_simulators.instruments.lakeshore336_sensor import SensorSettings
+from nvscope_simulators.instruments.lakeshore336_settings import LakeShore336Settings
 from nvscope_simulators.instruments.lakeshore_curves import CURVES
 from nvscope_simulators.tcp import TcpServer
 from nvscope_simulators.world.settings import CryostatSettings
